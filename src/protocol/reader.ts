@@ -135,8 +135,8 @@ export class Reader {
   }
 
   /** So many bytes as they are. */
-  raw(length: number): Uint8Array {
-    const at = this.#take(length, 'bytes')
+  raw(length: number, what = 'bytes'): Uint8Array {
+    const at = this.#take(length, what)
     return this.#bytes.subarray(at, at + length)
   }
 

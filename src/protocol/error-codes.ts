@@ -1,0 +1,246 @@
+// Error codes: what a broker can answer, as a table. Codes, names and both flags are those of Kafka 4.4 (test/oracle compares them with
+// Java's own); `retriable` is Java's RetriableException, `refreshMetadata` its InvalidMetadataException.
+// From: producer/outcome.ts, net/cluster.ts, net/handshake.ts. Imports nothing.
+
+export interface BrokerError {
+  readonly code: number
+  /** Kafka's name, which is also the `code` of our errors. */
+  readonly name: string
+  /** The same request can succeed later. */
+  readonly retriable: boolean
+  /** What we know of the cluster is out of date. */
+  readonly refreshMetadata: boolean
+  /** A sentence for people. */
+  readonly meaning: string
+}
+
+type Flags = 'final' | 'retriable' | 'retriable, refresh metadata'
+
+const rows: readonly (readonly [code: number, name: string, flags: Flags, meaning: string])[] = [
+  [-1, 'UNKNOWN_SERVER_ERROR', 'final', 'The broker failed in a way it has no code for; its log says more.'],
+  [0, 'NONE', 'final', 'No error.'],
+  [1, 'OFFSET_OUT_OF_RANGE', 'final', 'The partition has no record at this offset (any more, or yet).'],
+  [
+    2,
+    'CORRUPT_MESSAGE',
+    'retriable',
+    'The batch did not arrive as it was sent: its checksum or size is wrong, or a compacted topic got no key.',
+  ],
+  [
+    3,
+    'UNKNOWN_TOPIC_OR_PARTITION',
+    'retriable, refresh metadata',
+    'The broker does not know this topic or partition, or it may not be seen.',
+  ],
+  [4, 'INVALID_FETCH_SIZE', 'final', 'A fetch asked for an impossible number of bytes.'],
+  [
+    5,
+    'LEADER_NOT_AVAILABLE',
+    'retriable, refresh metadata',
+    'The partition has no leader at the moment, a new one is being chosen.',
+  ],
+  [6, 'NOT_LEADER_OR_FOLLOWER', 'retriable, refresh metadata', 'The broker does not lead this partition (any more).'],
+  [
+    7,
+    'REQUEST_TIMED_OUT',
+    'retriable',
+    'The broker gave up waiting, mostly for replicas; the records may be stored nevertheless.',
+  ],
+  [8, 'BROKER_NOT_AVAILABLE', 'final', 'The broker that is needed for this is not there.'],
+  [9, 'REPLICA_NOT_AVAILABLE', 'retriable, refresh metadata', 'The replica that was asked for is not there.'],
+  [10, 'MESSAGE_TOO_LARGE', 'final', 'The batch is larger than the topic (max.message.bytes) allows.'],
+  [11, 'STALE_CONTROLLER_EPOCH', 'final', 'The request came from a controller that has been replaced.'],
+  [12, 'OFFSET_METADATA_TOO_LARGE', 'final', 'The text committed with an offset is too long.'],
+  [13, 'NETWORK_EXCEPTION', 'retriable, refresh metadata', 'The connection ended before an answer came.'],
+  [14, 'COORDINATOR_LOAD_IN_PROGRESS', 'retriable', 'The coordinator is still reading its state.'],
+  [15, 'COORDINATOR_NOT_AVAILABLE', 'retriable', 'There is no coordinator at the moment.'],
+  [16, 'NOT_COORDINATOR', 'retriable', 'Another broker is the coordinator.'],
+  [17, 'INVALID_TOPIC_EXCEPTION', 'final', 'This is not a name a topic may have, or the topic is not for clients.'],
+  [18, 'RECORD_LIST_TOO_LARGE', 'final', 'The batch is larger than a segment of the log (segment.bytes).'],
+  [19, 'NOT_ENOUGH_REPLICAS', 'retriable', 'Fewer replicas are in sync than min.insync.replicas; nothing was stored.'],
+  [
+    20,
+    'NOT_ENOUGH_REPLICAS_AFTER_APPEND',
+    'retriable',
+    'The leader stored the records, then too few replicas were in sync.',
+  ],
+  [21, 'INVALID_REQUIRED_ACKS', 'final', 'acks is none of -1, 0 and 1.'],
+  [22, 'ILLEGAL_GENERATION', 'final', 'The consumer group has moved on to another generation.'],
+  [23, 'INCONSISTENT_GROUP_PROTOCOL', 'final', "The member's protocols do not fit those of its group."],
+  [24, 'INVALID_GROUP_ID', 'final', 'This is not an id a group may have.'],
+  [25, 'UNKNOWN_MEMBER_ID', 'final', 'The coordinator does not know this member.'],
+  [26, 'INVALID_SESSION_TIMEOUT', 'final', 'The session timeout is outside what the broker allows.'],
+  [27, 'REBALANCE_IN_PROGRESS', 'final', 'The group is dividing its partitions anew.'],
+  [28, 'INVALID_COMMIT_OFFSET_SIZE', 'final', 'What was to be committed is larger than the broker stores.'],
+  [29, 'TOPIC_AUTHORIZATION_FAILED', 'final', 'This client may not do this with the topic.'],
+  [30, 'GROUP_AUTHORIZATION_FAILED', 'final', 'This client may not do this with the group.'],
+  [31, 'CLUSTER_AUTHORIZATION_FAILED', 'final', 'This client may not do this in the cluster.'],
+  [32, 'INVALID_TIMESTAMP', 'final', "A record's timestamp is further from the broker's time than the topic allows."],
+  [33, 'UNSUPPORTED_SASL_MECHANISM', 'final', 'The listener does not offer this SASL mechanism.'],
+  [34, 'ILLEGAL_SASL_STATE', 'final', 'The request does not belong at this point of the login.'],
+  [35, 'UNSUPPORTED_VERSION', 'final', 'The broker does not speak this version of the request.'],
+  [36, 'TOPIC_ALREADY_EXISTS', 'final', 'There is a topic of this name already.'],
+  [37, 'INVALID_PARTITIONS', 'final', 'A topic cannot have this number of partitions.'],
+  [
+    38,
+    'INVALID_REPLICATION_FACTOR',
+    'final',
+    'There are not enough brokers for so many replicas, or none was asked for.',
+  ],
+  [39, 'INVALID_REPLICA_ASSIGNMENT', 'final', 'The partitions cannot be placed as was asked.'],
+  [40, 'INVALID_CONFIG', 'final', 'A setting of the topic or broker is unknown or has a value it cannot have.'],
+  [41, 'NOT_CONTROLLER', 'retriable', 'Another node is the controller.'],
+  [42, 'INVALID_REQUEST', 'final', 'The broker could not make sense of the request; its log says why.'],
+  [43, 'UNSUPPORTED_FOR_MESSAGE_FORMAT', 'final', "The topic's message format is too old for this."],
+  [44, 'POLICY_VIOLATION', 'final', "A policy of the cluster's owner refuses this."],
+  [45, 'OUT_OF_ORDER_SEQUENCE_NUMBER', 'final', 'A batch is missing between the last one stored and this one.'],
+  [46, 'DUPLICATE_SEQUENCE_NUMBER', 'final', 'The batch is stored already.'],
+  [47, 'INVALID_PRODUCER_EPOCH', 'final', 'A newer epoch of this producer has written to the partition.'],
+  [48, 'INVALID_TXN_STATE', 'final', 'The transaction is not in a state in which this can be done.'],
+  [49, 'INVALID_PRODUCER_ID_MAPPING', 'final', 'The transactional id belongs to another producer id.'],
+  [
+    50,
+    'INVALID_TRANSACTION_TIMEOUT',
+    'final',
+    'The transaction timeout is longer than the broker allows (transaction.max.timeout.ms).',
+  ],
+  [51, 'CONCURRENT_TRANSACTIONS', 'retriable', 'Another step of the same transaction is still being done.'],
+  [52, 'TRANSACTION_COORDINATOR_FENCED', 'final', 'A transaction coordinator wrote that has been replaced.'],
+  [53, 'TRANSACTIONAL_ID_AUTHORIZATION_FAILED', 'final', 'This client may not use the transactional id.'],
+  [54, 'SECURITY_DISABLED', 'final', 'The cluster has no authorizer, there are no rights to manage.'],
+  [55, 'OPERATION_NOT_ATTEMPTED', 'final', 'Another part of the same request failed first, this one was not tried.'],
+  [56, 'KAFKA_STORAGE_ERROR', 'retriable, refresh metadata', "The broker's disk failed; another broker will lead."],
+  [57, 'LOG_DIR_NOT_FOUND', 'final', 'The broker has no such log directory.'],
+  [58, 'SASL_AUTHENTICATION_FAILED', 'final', 'The login was refused.'],
+  [59, 'UNKNOWN_PRODUCER_ID', 'final', 'The partition has no record of this producer (any more).'],
+  [60, 'REASSIGNMENT_IN_PROGRESS', 'final', 'The partition is being moved to other brokers.'],
+  [61, 'DELEGATION_TOKEN_AUTH_DISABLED', 'final', 'The cluster does not use delegation tokens.'],
+  [62, 'DELEGATION_TOKEN_NOT_FOUND', 'final', 'There is no such delegation token.'],
+  [63, 'DELEGATION_TOKEN_OWNER_MISMATCH', 'final', 'The delegation token belongs to somebody else.'],
+  [64, 'DELEGATION_TOKEN_REQUEST_NOT_ALLOWED', 'final', 'Delegation tokens are not given out on such a connection.'],
+  [65, 'DELEGATION_TOKEN_AUTHORIZATION_FAILED', 'final', 'This client may not do this with the delegation token.'],
+  [66, 'DELEGATION_TOKEN_EXPIRED', 'final', 'The delegation token is too old.'],
+  [67, 'INVALID_PRINCIPAL_TYPE', 'final', 'There is no such kind of principal here.'],
+  [68, 'NON_EMPTY_GROUP', 'final', 'The group still has members.'],
+  [69, 'GROUP_ID_NOT_FOUND', 'final', 'There is no such group.'],
+  [70, 'FETCH_SESSION_ID_NOT_FOUND', 'retriable', 'The broker has forgotten this fetch session.'],
+  [71, 'INVALID_FETCH_SESSION_EPOCH', 'retriable', 'The fetch session is at another step.'],
+  [
+    72,
+    'LISTENER_NOT_FOUND',
+    'retriable, refresh metadata',
+    'The leader has no listener of the name this connection uses.',
+  ],
+  [73, 'TOPIC_DELETION_DISABLED', 'final', 'The cluster does not delete topics.'],
+  [74, 'FENCED_LEADER_EPOCH', 'retriable, refresh metadata', 'The request knows an older leader than the broker.'],
+  [75, 'UNKNOWN_LEADER_EPOCH', 'retriable', 'The request knows a newer leader than the broker.'],
+  [76, 'UNSUPPORTED_COMPRESSION_TYPE', 'final', 'The codec cannot be used with this version of the request.'],
+  [77, 'STALE_BROKER_EPOCH', 'final', 'The broker has registered anew meanwhile.'],
+  [78, 'OFFSET_NOT_AVAILABLE', 'retriable', 'The new leader does not know yet up to where records are safe.'],
+  [79, 'MEMBER_ID_REQUIRED', 'final', 'The member must first take the id it was given.'],
+  [80, 'PREFERRED_LEADER_NOT_AVAILABLE', 'retriable, refresh metadata', 'The preferred leader is not there.'],
+  [81, 'GROUP_MAX_SIZE_REACHED', 'final', 'The group has as many members as it may have.'],
+  [82, 'FENCED_INSTANCE_ID', 'final', 'Another member has taken over this group instance id.'],
+  [83, 'ELIGIBLE_LEADERS_NOT_AVAILABLE', 'retriable, refresh metadata', 'No replica that could lead is there.'],
+  [84, 'ELECTION_NOT_NEEDED', 'retriable, refresh metadata', 'The partition has the right leader already.'],
+  [85, 'NO_REASSIGNMENT_IN_PROGRESS', 'final', 'The partition is not being moved.'],
+  [86, 'GROUP_SUBSCRIBED_TO_TOPIC', 'final', 'The group reads the topic, so its offsets stay.'],
+  [87, 'INVALID_RECORD', 'final', 'A record of the batch does not hold what the topic asks for, a key for instance.'],
+  [88, 'UNSTABLE_OFFSET_COMMIT', 'retriable', 'Offsets committed in an open transaction are in the way.'],
+  [89, 'THROTTLING_QUOTA_EXCEEDED', 'retriable', 'The client has used up its quota for now.'],
+  [90, 'PRODUCER_FENCED', 'final', 'Another producer has taken over the transactional id.'],
+  [91, 'RESOURCE_NOT_FOUND', 'final', 'What the request names does not exist.'],
+  [92, 'DUPLICATE_RESOURCE', 'final', 'The request names the same thing twice.'],
+  [93, 'UNACCEPTABLE_CREDENTIAL', 'final', 'The credential is not one the cluster would take.'],
+  [94, 'INCONSISTENT_VOTER_SET', 'final', 'One side is not among the voters that the other expects.'],
+  [95, 'INVALID_UPDATE_VERSION', 'final', 'The update carries a version that does not follow.'],
+  [96, 'FEATURE_UPDATE_FAILED', 'final', "The cluster's features could not be changed."],
+  [
+    97,
+    'PRINCIPAL_DESERIALIZATION_FAILURE',
+    'final',
+    'A broker forwarded a request for somebody the controller could not make out.',
+  ],
+  [98, 'SNAPSHOT_NOT_FOUND', 'final', 'There is no such snapshot.'],
+  [99, 'POSITION_OUT_OF_RANGE', 'final', 'The snapshot does not reach to this position.'],
+  [100, 'UNKNOWN_TOPIC_ID', 'retriable, refresh metadata', 'The broker does not know a topic with this id.'],
+  [101, 'DUPLICATE_BROKER_REGISTRATION', 'final', 'Another broker runs with this id.'],
+  [102, 'BROKER_ID_NOT_REGISTERED', 'final', 'No broker with this id is registered.'],
+  [
+    103,
+    'INCONSISTENT_TOPIC_ID',
+    'retriable, refresh metadata',
+    'The topic was deleted and made anew: its log has another id.',
+  ],
+  [104, 'INCONSISTENT_CLUSTER_ID', 'final', 'This is another cluster than the request expects.'],
+  [105, 'TRANSACTIONAL_ID_NOT_FOUND', 'final', 'There is no such transactional id.'],
+  [106, 'FETCH_SESSION_TOPIC_ID_ERROR', 'retriable', 'The fetch session mixes topics with and without id.'],
+  [107, 'INELIGIBLE_REPLICA', 'final', 'A replica was to be in sync that may not be.'],
+  [108, 'NEW_LEADER_ELECTED', 'final', 'The change was made, and with it the leader changed.'],
+  [109, 'OFFSET_MOVED_TO_TIERED_STORAGE', 'final', 'The record now lies in remote storage.'],
+  [110, 'FENCED_MEMBER_EPOCH', 'final', 'The member has been put out of its group and must join anew.'],
+  [111, 'UNRELEASED_INSTANCE_ID', 'final', 'Another member still holds this group instance id.'],
+  [112, 'UNSUPPORTED_ASSIGNOR', 'final', 'The group cannot use this assignor.'],
+  [113, 'STALE_MEMBER_EPOCH', 'final', 'The member is an epoch behind and must wait for its heartbeat.'],
+  [
+    114,
+    'MISMATCHED_ENDPOINT_TYPE',
+    'final',
+    'The request is for brokers and came to a controller, or the other way round.',
+  ],
+  [115, 'UNSUPPORTED_ENDPOINT_TYPE', 'final', 'This kind of endpoint cannot be asked for yet.'],
+  [116, 'UNKNOWN_CONTROLLER_ID', 'final', 'There is no controller with this id.'],
+  [117, 'UNKNOWN_SUBSCRIPTION_ID', 'final', 'The telemetry was sent for a subscription that is no more.'],
+  [118, 'TELEMETRY_TOO_LARGE', 'final', 'More telemetry was sent than the broker takes at once.'],
+  [119, 'INVALID_REGISTRATION', 'final', 'The controller refuses the registration of the broker.'],
+  [120, 'TRANSACTION_ABORTABLE', 'final', 'The transaction failed and must be aborted; then the producer can go on.'],
+  [121, 'INVALID_RECORD_STATE', 'final', 'The record cannot be acknowledged (any more).'],
+  [122, 'SHARE_SESSION_NOT_FOUND', 'retriable', 'The broker has forgotten this share session.'],
+  [123, 'INVALID_SHARE_SESSION_EPOCH', 'retriable', 'The share session is at another step.'],
+  [124, 'FENCED_STATE_EPOCH', 'final', 'The share group has moved on to another state epoch.'],
+  [125, 'INVALID_VOTER_KEY', 'final', 'The key is not that of the voter it was sent to.'],
+  [126, 'DUPLICATE_VOTER', 'final', 'The node is a voter already.'],
+  [127, 'VOTER_NOT_FOUND', 'final', 'The node is not a voter.'],
+  [128, 'INVALID_REGULAR_EXPRESSION', 'final', 'The regular expression cannot be read.'],
+  [
+    129,
+    'REBOOTSTRAP_REQUIRED',
+    'final',
+    'What the client knows of the cluster is so old that it must begin again at its bootstrap addresses.',
+  ],
+  [130, 'STREAMS_INVALID_TOPOLOGY', 'final', 'The Streams topology is not valid.'],
+  [131, 'STREAMS_INVALID_TOPOLOGY_EPOCH', 'final', 'The Streams topology has an epoch that is not valid.'],
+  [132, 'STREAMS_TOPOLOGY_FENCED', 'final', 'The Streams topology has been replaced by a newer one.'],
+  [133, 'SHARE_SESSION_LIMIT_REACHED', 'retriable', 'The broker holds as many share sessions as it may.'],
+  [134, 'GROUP_DELETION_FAILED', 'final', 'The group was not deleted; the answer for the group says why.'],
+  [
+    135,
+    'STREAMS_TOPOLOGY_DESCRIPTION_UPDATE_FAILED',
+    'final',
+    'The description of the Streams topology was not taken; the answer says why.',
+  ],
+  [136, 'CONTROLLER_ID_NOT_REGISTERED', 'final', 'No controller with this id is registered.'],
+]
+
+/** Every error of Kafka, `NONE` included, by ascending code. */
+export const brokerErrors: readonly BrokerError[] = rows.map(([code, name, flags, meaning]) => ({
+  code,
+  name,
+  retriable: flags !== 'final',
+  refreshMetadata: flags === 'retriable, refresh metadata',
+  meaning,
+}))
+
+const byCode: ReadonlyMap<number, BrokerError> = new Map(brokerErrors.map((error) => [error.code, error]))
+const unknownServerError = byCode.get(-1)!
+
+/** The error with this code. One that Kafka 4.4 does not have is an `UNKNOWN_SERVER_ERROR` whose meaning names the number. */
+export function brokerError(code: number): BrokerError {
+  return (
+    byCode.get(code) ?? {
+      ...unknownServerError,
+      code,
+      meaning: `The broker answered with error ${code}, which is unknown here.`,
+    }
+  )
+}
