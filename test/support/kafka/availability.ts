@@ -1,0 +1,33 @@
+// Where the tests' Kafka can come from on this machine. To: start-kafka.ts, describe-kafka.ts.
+
+import { spawnSync } from 'node:child_process'
+import { canInstall } from './installation.ts'
+import { KAFKA_RELEASES, KAFKA_VERSIONS, type KafkaVersion } from './versions.ts'
+
+export type Availability =
+  | { readonly kind: 'external'; readonly bootstrapServers: string }
+  | { readonly kind: 'jars' }
+  | { readonly kind: 'docker' }
+  | { readonly kind: 'none'; readonly reason: string }
+
+/**
+ * In this order: the cluster that KAFKA_BOOTSTRAP_SERVERS names; brokers from the jars that Maven brings, with Java; Docker.
+ * Where there is none of them, `reason` says in one line what is missing.
+ */
+export function kafkaAvailability(versions: readonly KafkaVersion[] = KAFKA_VERSIONS): Availability {
+  const bootstrapServers = process.env['KAFKA_BOOTSTRAP_SERVERS']
+  if (bootstrapServers !== undefined && bootstrapServers !== '') return { kind: 'external', bootstrapServers }
+  const jars = canInstall(versions)
+  if (jars.found) return { kind: 'jars' }
+  if (!dockerAnswers()) return { kind: 'none', reason: `${jars.reason}, and no Docker engine answers` }
+  const imageless = versions.filter((version) => KAFKA_RELEASES[version].image === undefined)
+  if (imageless.length === 0) return { kind: 'docker' }
+  return { kind: 'none', reason: `${jars.reason}, and there is no Docker image of Kafka ${imageless.join(', ')}` }
+}
+
+let dockerAnswer: boolean | undefined
+
+function dockerAnswers(): boolean {
+  dockerAnswer ??= spawnSync('docker', ['info'], { stdio: 'ignore', timeout: 10_000 }).status === 0
+  return dockerAnswer
+}

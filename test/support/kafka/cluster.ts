@@ -1,0 +1,168 @@
+// What a test holds in its hand: a Kafka cluster, wherever it comes from (jar-cluster.ts, docker-cluster.ts, external-cluster.ts).
+// Topics and offsets are the same for all three, so they stand here; nodes are what differs.
+
+import { randomBytes } from 'node:crypto'
+import {
+  type Address,
+  addPartitions,
+  createTopic,
+  deleteTopic,
+  describeTopic,
+  endOffsets,
+  type PartitionState,
+  type TopicOptions,
+} from './admin.ts'
+import type { KafkaVersion } from './versions.ts'
+import { until } from './wait.ts'
+
+export interface KafkaNode extends Address {
+  readonly nodeId: number
+}
+
+/** What a kind of cluster gives: its nodes and the power over them. */
+export interface ClusterHost {
+  /** Undefined: a cluster that somebody else started. */
+  readonly version: KafkaVersion | undefined
+  readonly source: 'external' | 'jars' | 'docker'
+  readonly nodes: readonly KafkaNode[]
+  isUp(nodeId: number): boolean
+  kill(nodeId: number): Promise<void>
+  stop(nodeId: number): Promise<void>
+  start(nodeId: number): Promise<void>
+  pause(nodeId: number): Promise<void>
+  resume(nodeId: number): Promise<void>
+  /** The folder that holds a node's partitions, on this machine. */
+  logDir(nodeId: number): string
+  /** Runs a class out of Kafka's own tools and gives its standard output. */
+  runTool(mainClass: string, args: readonly string[], input?: string | Uint8Array): Promise<string>
+  stopAll(): Promise<void>
+}
+
+export class KafkaCluster {
+  readonly #host: ClusterHost
+
+  constructor(host: ClusterHost) {
+    this.#host = host
+  }
+
+  /** Undefined for a cluster named by KAFKA_BOOTSTRAP_SERVERS. */
+  get version(): KafkaVersion | undefined {
+    return this.#host.version
+  }
+
+  /** Nodes can be killed, stopped, paused and started again: everywhere but on an external cluster. */
+  get controlsNodes(): boolean {
+    return this.#host.source !== 'external'
+  }
+
+  get source(): ClusterHost['source'] {
+    return this.#host.source
+  }
+
+  /** By node id, from 1. */
+  get nodes(): readonly KafkaNode[] {
+    return this.#host.nodes
+  }
+
+  /** All nodes', running or not: 'host:port,host:port'. */
+  get bootstrapServers(): string {
+    return this.nodes.map(({ host, port }) => `${host}:${port}`).join(',')
+  }
+
+  /** Resolves when every running broker knows a leader for each partition, and all replicas are in sync. */
+  createTopic(name: string, partitions: number, options?: TopicOptions): Promise<void> {
+    return createTopic(this.#upNodes(), name, partitions, options)
+  }
+
+  /** Creates a topic under a name that nothing else has, also on a cluster that outlives the tests, and gives the name. */
+  async newTopic(partitions: number, options?: TopicOptions): Promise<string> {
+    const name = `test-${randomBytes(6).toString('hex')}`
+    await this.createTopic(name, partitions, options)
+    return name
+  }
+
+  /** Resolves when no running broker knows the topic. */
+  deleteTopic(name: string): Promise<void> {
+    return deleteTopic(this.#upNodes(), name)
+  }
+
+  /** Grows the topic to `total` partitions. */
+  addPartitions(name: string, total: number): Promise<void> {
+    return addPartitions(this.#upNodes(), name, total)
+  }
+
+  /** As the first running broker knows them, by partition. */
+  async partitions(topic: string): Promise<readonly PartitionState[]> {
+    const [node] = this.#upNodes()
+    return (await describeTopic(node!, topic)).topic.partitions
+  }
+
+  /** The running node that leads a partition; after a node went away, waits until another one does. */
+  async leaderOf(topic: string, partition: number): Promise<number> {
+    return await until(`a running leader of ${topic}-${partition}`, { timeoutMs: 60_000, intervalMs: 50 }, async () => {
+      const [node] = this.#upNodes()
+      const { brokers, topic: state } = await describeTopic(node!, topic)
+      const leader = state.partitions[partition]?.leader
+      if (leader === undefined || leader < 0) return undefined
+      return brokers.has(leader) && this.#isOfUse(leader) ? leader : undefined
+    })
+  }
+
+  /** The offset after the last readable record of each partition, by partition. */
+  endOffsets(topic: string): Promise<number[]> {
+    return endOffsets(this.#upNodes(), topic)
+  }
+
+  /** SIGKILL: no farewell to the controller or the clients. What it has written stays. */
+  kill(nodeId: number): Promise<void> {
+    return this.#host.kill(nodeId)
+  }
+
+  /** SIGTERM: the broker hands over its leaderships and ends. */
+  stop(nodeId: number): Promise<void> {
+    return this.#host.stop(nodeId)
+  }
+
+  /** A node that is down comes back under the same address, over the same data. Resolves when it is ready. */
+  start(nodeId: number): Promise<void> {
+    return this.#host.start(nodeId)
+  }
+
+  /** Its connections stay open, and it answers nothing. */
+  pause(nodeId: number): Promise<void> {
+    return this.#host.pause(nodeId)
+  }
+
+  resume(nodeId: number): Promise<void> {
+    return this.#host.resume(nodeId)
+  }
+
+  /** The folder in which a node keeps its partitions; throws where it is not on this machine. */
+  logDir(nodeId: number): string {
+    return this.#host.logDir(nodeId)
+  }
+
+  /** One of Kafka's own tools, of the release's own jars. For ../clients. */
+  runTool(mainClass: string, args: readonly string[], input?: string | Uint8Array): Promise<string> {
+    return this.#host.runTool(mainClass, args, input)
+  }
+
+  /** Ends every node and removes all data. Fine to call twice. */
+  stopAll(): Promise<void> {
+    return this.#host.stopAll()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stopAll()
+  }
+
+  #upNodes(): KafkaNode[] {
+    const up = this.nodes.filter(({ nodeId }) => this.#host.isUp(nodeId))
+    if (up.length === 0) throw new Error('no node of the cluster is running')
+    return up
+  }
+
+  #isOfUse(nodeId: number): boolean {
+    return !this.controlsNodes || this.#host.isUp(nodeId)
+  }
+}

@@ -1,0 +1,42 @@
+// A process of its own, started by belongings.ts: it hears on standard input which processes and folders its parent owns, and ends
+// and removes what is left when that input closes. Run with plain Node: it imports nothing of the project.
+
+import { rmSync } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+const pids = new Set<number>()
+const folders = new Set<string>()
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const space = line.indexOf(' ')
+  const name = line.slice(space + 1)
+  switch (line.slice(0, space)) {
+    case '+pid':
+      pids.add(Number(name))
+      break
+    case '-pid':
+      pids.delete(Number(name))
+      break
+    case '+folder':
+      folders.add(name)
+      break
+    case '-folder':
+      folders.delete(name)
+      break
+  }
+}
+
+for (let attempt = 0; attempt < 100 && [...pids].some(killed); attempt++) await sleep(20)
+for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 })
+
+/** Sends SIGKILL; true while there is a process to send it to. */
+function killed(pid: number): boolean {
+  try {
+    process.kill(pid, 'SIGKILL')
+    return true
+  } catch {
+    pids.delete(pid)
+    return false
+  }
+}

@@ -1,0 +1,110 @@
+// Java and Maven as they stand on this machine, and running one of Kafka's command-line tools. From: the machine. To: installation.ts,
+// server-process.ts, the clients in ../clients.
+
+import { type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { KAFKA_RELEASES, type KafkaVersion } from './versions.ts'
+
+const OLDEST_JAVA = 17 // brokers 4.x ask for it
+
+export type Found =
+  | { readonly found: true; readonly command: string }
+  | { readonly found: false; readonly reason: string }
+
+/** Java 17 or later: that of JAVA_HOME, else the one on the PATH. */
+export const findJava = once(() => {
+  const home = process.env['JAVA_HOME']
+  const candidates = home === undefined ? ['java'] : [`${home}/bin/java`, 'java']
+  let reason = 'no Java is installed'
+  for (const command of candidates) {
+    const run = spawnSync(command, ['-version'], { encoding: 'utf8' })
+    const major = majorOf(run)
+    if (major === undefined) continue
+    if (major >= OLDEST_JAVA) return { found: true, command }
+    reason = `Java ${major} is installed, brokers need ${OLDEST_JAVA} or later`
+  }
+  return { found: false, reason }
+})
+
+export const findMaven = once(() => {
+  const run = spawnSync('mvn', ['-version'], { encoding: 'utf8' })
+  return run.status === 0 ? { found: true, command: 'mvn' } : { found: false, reason: 'no Maven is installed' }
+})
+
+function majorOf(run: SpawnSyncReturns<string>): number | undefined {
+  const version = /version "(\d+)/.exec(run.stderr ?? '')?.[1]
+  return run.status === 0 && version !== undefined ? Number(version) : undefined
+}
+
+function once(find: () => Found): () => Found {
+  let known: Found | undefined
+  return () => (known ??= find())
+}
+
+export function javaCommand(): string {
+  const java = findJava()
+  if (!java.found) throw new Error(java.reason)
+  return java.command
+}
+
+/** The option that points a JVM of this version to one of the quiet configurations in log4j/. */
+export function loggingOption(version: KafkaVersion, who: 'server' | 'tool'): string {
+  return KAFKA_RELEASES[version].logging === 'log4j2'
+    ? `-Dlog4j2.configurationFile=${fileURLToPath(new URL(`log4j/${who}.log4j2.xml`, import.meta.url))}`
+    : `-Dlog4j.configuration=${new URL(`log4j/${who}.log4j.properties`, import.meta.url).href}`
+}
+
+// For programs that live for a second: the cheapest compiler and collector start fastest.
+const SHORT_LIVED = ['-Xmx256m', '-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-Xshare:auto']
+
+export interface JavaRun {
+  readonly mainClass: string
+  readonly args: readonly string[]
+  readonly input?: string | Uint8Array
+  readonly timeoutMs?: number
+}
+
+/**
+ * Runs a class from a folder of jars to its end and gives its standard output.
+ * Throws with both outputs when it ends with anything but 0, or not within `timeoutMs` (60 s).
+ */
+export function runJava(version: KafkaVersion, jarsDir: string, run: JavaRun): Promise<string> {
+  const args = [...SHORT_LIVED, loggingOption(version, 'tool'), '-cp', `${jarsDir}/*`, run.mainClass, ...run.args]
+  return runToEnd(javaCommand(), args, { what: run.mainClass, ...run })
+}
+
+export interface CommandRun {
+  readonly what: string
+  readonly input?: string | Uint8Array
+  readonly timeoutMs?: number
+  readonly env?: NodeJS.ProcessEnv
+}
+
+/** Any program, in the same way as `runJava`. */
+export function runToEnd(command: string, args: readonly string[], run: CommandRun): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const timeoutMs = run.timeoutMs ?? 60_000
+    const child = spawn(command, args, {
+      stdio: [run.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+      env: run.env ?? process.env,
+      timeout: timeoutMs,
+      killSignal: 'SIGKILL',
+    })
+    const out: Buffer[] = []
+    const err: Buffer[] = []
+    child.stdout!.on('data', (chunk: Buffer) => out.push(chunk))
+    child.stderr!.on('data', (chunk: Buffer) => err.push(chunk))
+    child.on('error', (error) => reject(new Error(`${run.what}: ${error.message}`, { cause: error })))
+    child.on('close', (code, signal) => {
+      const output = Buffer.concat(out).toString('utf8')
+      if (code === 0) return resolve(output)
+      const ended = signal === null ? `ended with ${code}` : `was ended by ${signal} (limit ${timeoutMs} ms)`
+      reject(
+        new Error(`${run.what} ${ended}\n${output.slice(-4000)}\n${Buffer.concat(err).toString('utf8').slice(-4000)}`),
+      )
+    })
+    // A program that ends without reading its input says why on its error output; that is what is reported.
+    child.stdin?.on('error', (error) => err.push(Buffer.from(`standard input: ${error.message}\n`)))
+    if (run.input !== undefined) child.stdin?.end(run.input)
+  })
+}
