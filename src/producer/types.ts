@@ -4,10 +4,14 @@
 
 import type { ConnectionOptions as TlsConnectionOptions } from 'node:tls'
 import type { KafkaError } from '../errors.ts'
+import type { Log } from '../logger.ts'
 import type { Dial } from '../net/dial.ts'
+import type { BrokerAddressMapper } from '../net/options.ts'
 import type { Partitioner } from './partitioner.ts'
 
+export type { Log as Logger } from '../logger.ts'
 export type { Dial } from '../net/dial.ts'
+export type { BrokerAddressMapper } from '../net/options.ts'
 export type { BrokerMetrics, Percentiles, ProducerMetrics, TopicMetrics } from './metric-types.ts'
 export type { Partitioner } from './partitioner.ts'
 
@@ -140,14 +144,6 @@ export interface WritableOptions {
 
 // ── Options ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** Called as pino is: the fields first. Payloads and secrets never appear in the fields. */
-export interface Logger {
-  debug(fields: object, message: string): void
-  info(fields: object, message: string): void
-  warn(fields: object, message: string): void
-  error(fields: object, message: string): void
-}
-
 /** Sees each record before it is serialized, and each outcome. One that throws is logged and passed over. */
 export interface Interceptor<K = RecordBytes, V = RecordBytes> {
   /** Answers the record to send: the same, or another one made from it. */
@@ -175,13 +171,6 @@ export type SaslOptions =
       readonly password: Credential
     }
   | { readonly mechanism: 'OAUTHBEARER'; readonly token: () => string | Promise<string> }
-
-/** From the address that the cluster advertises to the one that can be reached from here. */
-export type BrokerAddressMapper = (
-  host: string,
-  port: number,
-  nodeId: number,
-) => { readonly host: string; readonly port: number }
 
 /**
  * Everything that a producer can be told. Only `bootstrapServers` is required. All are checked at once by the constructor,
@@ -291,13 +280,13 @@ export interface ProducerOptions<K = RecordBytes, V = RecordBytes> {
   readonly tls?: boolean | TlsConnectionOptions | undefined
   /** Not in this version: a `ConfigError`. `sasl.*` */
   readonly sasl?: SaslOptions | undefined
-  /** For tunnels and port-forwards. Default: addresses as the cluster advertises them. */
+  /** From the address that the cluster advertises to the one that can be reached from here: tunnels and port-forwards. Default: none. */
   readonly brokerAddressMapper?: BrokerAddressMapper | undefined
   /** The one door to the network. Default: TCP. */
   readonly dial?: Dial | undefined
 
   /** Default: warnings and errors to `console.warn`, nothing below. Repeats are rate-limited. */
-  readonly logger?: Logger | undefined
+  readonly logger?: Log | undefined
   /** Called in order. Default `[]`. `interceptor.classes` */
   readonly interceptors?: readonly Interceptor<K, V>[] | undefined
 }
