@@ -236,11 +236,7 @@ const unknownServerError = byCode.get(-1)!
 
 /** The error with this code. One that Kafka 4.4 does not have is an `UNKNOWN_SERVER_ERROR` whose meaning names the number. */
 export function brokerError(code: number): BrokerError {
-  return (
-    byCode.get(code) ?? {
-      ...unknownServerError,
-      code,
-      meaning: `The broker answered with error ${code}, which is unknown here.`,
-    }
-  )
+  const known = byCode.get(code)
+  if (known !== undefined) return known
+  return { ...unknownServerError, meaning: `The broker answered with error ${code}, which is unknown here.` }
 }

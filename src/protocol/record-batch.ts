@@ -13,16 +13,22 @@
 //   51 producerEpoch         i16   -1
 //   53 baseSequence          i32   -1
 //   57 recordCount           i32
-//   61 records               one after the other, with a codec compressed as one stream:
-//        length varint (of what follows), attributes i8 (0), timestampDelta varlong, offsetDelta varint,
-//        key length varint (-1 null) and bytes, value likewise, header count varint, for each: key length and UTF-8, value likewise
+//   61 records               one after the other (record.ts); with a codec, compressed as one stream
 //
 // This is the plain form, for tests and for the broker side of them; producer/record-encoder.ts has the fast one. Both know the header's
 // offsets from here.
 import Long from 'long'
-import { KafkaError, kafkaError } from '../errors.ts'
 import { crc32c } from './crc32c.ts'
 import { Reader } from './reader.ts'
+import {
+  type BatchRecord,
+  corrupt,
+  corruptAt,
+  decodeRecords,
+  encodeRecords,
+  type RecordContext,
+  type RecordToEncode,
+} from './record.ts'
 import { Writer } from './writer.ts'
 
 export const BASE_OFFSET_AT = 0
@@ -56,39 +62,17 @@ export const DELETE_HORIZON_BIT = 0x40
 export const codecNames = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const
 export type CodecName = (typeof codecNames)[number]
 
-export interface BatchRecordHeader {
-  readonly key: string
-  readonly value: Uint8Array | null
-}
-
-/** A record as it stands in a batch. Byte values are views on the bytes that were decoded. */
-export interface BatchRecord {
-  readonly offset: Long
-  readonly offsetDelta: number
-  /** The batch's `maxTimestamp` when its timestamps are those of the append. */
-  readonly timestamp: Long
-  readonly key: Uint8Array | null
-  readonly value: Uint8Array | null
-  readonly headers: readonly BatchRecordHeader[]
-}
-
-export interface RecordBatch {
-  readonly baseOffset: Long
+export interface RecordBatch extends RecordContext {
   readonly partitionLeaderEpoch: number
   /** As it stands in the batch. */
   readonly crc: number
   readonly attributes: number
   readonly codec: CodecName
-  readonly timestampType: 'create' | 'append'
   readonly isTransactional: boolean
   readonly isControl: boolean
-  readonly lastOffsetDelta: number
-  readonly baseTimestamp: Long
-  readonly maxTimestamp: Long
   readonly producerId: Long
   readonly producerEpoch: number
   readonly baseSequence: number
-  readonly recordCount: number
   /** Header included. */
   readonly sizeInBytes: number
   /** The bytes from `RECORDS_AT` on, as they are. */
@@ -126,30 +110,6 @@ export function decodeRecordBatches(bytes: Uint8Array, options: DecodeOptions = 
   return batches
 }
 
-/**
- * The records of a section that is not, or no longer, compressed. The batch says how many there must be and what their deltas count
- * from.
- *
- * @throws CORRUPT_MESSAGE
- */
-export function decodeRecords(
-  section: Uint8Array,
-  batch: Pick<
-    RecordBatch,
-    'baseOffset' | 'baseTimestamp' | 'maxTimestamp' | 'timestampType' | 'lastOffsetDelta' | 'recordCount'
-  >,
-): BatchRecord[] {
-  return corruptAt('records', () => readRecords(new Reader(section), batch))
-}
-
-export interface RecordToEncode {
-  /** Epoch milliseconds. */
-  readonly timestamp: Long | number
-  readonly key: Uint8Array | null
-  readonly value: Uint8Array | null
-  readonly headers?: readonly BatchRecordHeader[]
-}
-
 export interface EncodeOptions {
   readonly baseOffset?: Long | number
   readonly partitionLeaderEpoch?: number
@@ -173,12 +133,8 @@ export function encodeRecordBatch(records: readonly RecordToEncode[], options: E
     (options.isTransactional ? TRANSACTIONAL_BIT : 0) |
     (options.isControl ? CONTROL_BIT : 0)
 
-  const section = new Writer()
-  for (const [index, record] of records.entries()) {
-    const body = encodeRecord(record, timestamps[index]!.subtract(baseTimestamp), index)
-    section.varint(body.length).raw(body)
-  }
-  const covered = new Writer(RECORDS_AT - ATTRIBUTES_AT + section.byteLength)
+  const section = encodeRecords(records, baseTimestamp)
+  const covered = new Writer(RECORDS_AT - ATTRIBUTES_AT + section.length)
     .int16(attributes)
     .int32(records.length - 1)
     .int64(baseTimestamp)
@@ -187,7 +143,7 @@ export function encodeRecordBatch(records: readonly RecordToEncode[], options: E
     .int16(options.producerEpoch ?? -1)
     .int32(options.baseSequence ?? -1)
     .int32(records.length)
-    .raw(section.finish())
+    .raw(section)
     .finish()
   return new Writer(ATTRIBUTES_AT + covered.length)
     .int64(Long.fromValue(options.baseOffset ?? 0))
@@ -197,14 +153,6 @@ export function encodeRecordBatch(records: readonly RecordToEncode[], options: E
     .uint32(crc32c(covered))
     .raw(covered)
     .finish()
-}
-
-/** What a control batch says, read from a record's key: 0 the transaction was aborted, 1 it was committed, others are the cluster's own. */
-export function controlTypeOf(record: BatchRecord): { readonly version: number; readonly type: number } {
-  return corruptAt('key of a control record', () => {
-    const key = new Reader(record.key ?? new Uint8Array(0))
-    return { version: key.int16(), type: key.int16() }
-  })
 }
 
 // The whole size that the batch claims, or nothing when not even that is there.
@@ -252,96 +200,8 @@ function decodeOne(bytes: Uint8Array, start: number, end: number, at: string, ch
     }
     if (header.recordCount < 0) throw corrupt(`a count of ${header.recordCount} records`)
     if (header.lastOffsetDelta < 0) throw corrupt(`a last offset delta of ${header.lastOffsetDelta}`)
-    return { ...header, records: codec === 'none' ? readRecords(reader, header) : null }
+    return { ...header, records: codec === 'none' ? decodeRecords(header.recordsSection, header) : null }
   })
 }
-
-function readRecords(reader: Reader, batch: Parameters<typeof decodeRecords>[1]): BatchRecord[] {
-  const records: BatchRecord[] = []
-  // Compaction leaves gaps between the deltas, never another order.
-  let previousDelta = -1
-  for (let index = 0; index < batch.recordCount; index++) {
-    const record = readRecord(reader, batch, index)
-    if (record.offsetDelta <= previousDelta || record.offsetDelta > batch.lastOffsetDelta) {
-      const bounds = `after ${previousDelta} and up to ${batch.lastOffsetDelta}`
-      throw corrupt(`record ${index} has the offset delta ${record.offsetDelta}, it must be ${bounds}`)
-    }
-    previousDelta = record.offsetDelta
-    records.push(record)
-  }
-  reader.expectEnd()
-  return records
-}
-
-function readRecord(reader: Reader, batch: Parameters<typeof decodeRecords>[1], index: number): BatchRecord {
-  const body = reader.slice(reader.varint(), `record ${index}`)
-  body.int8()
-  const timestampDelta = body.varlong()
-  const offsetDelta = body.varint()
-  const record = {
-    offset: batch.baseOffset.add(offsetDelta),
-    offsetDelta,
-    timestamp: batch.timestampType === 'append' ? batch.maxTimestamp : batch.baseTimestamp.add(timestampDelta),
-    key: readField(body, 'key'),
-    value: readField(body, 'value'),
-    headers: readHeaders(body),
-  }
-  body.expectEnd()
-  return record
-}
-
-function readHeaders(body: Reader): BatchRecordHeader[] {
-  const count = body.varint()
-  // A header has at least the two lengths.
-  if (count < 0 || count * 2 > body.remaining) {
-    throw corrupt(`${count} headers at byte ${body.offset}, where only ${body.remaining} bytes are left`)
-  }
-  const headers: BatchRecordHeader[] = []
-  for (let index = 0; index < count; index++) {
-    const key = readField(body, 'header key')
-    if (key === null) throw corrupt(`null in place of a header key before byte ${body.offset}`)
-    headers.push({
-      key: Buffer.from(key.buffer, key.byteOffset, key.length).toString('utf8'),
-      value: readField(body, 'header value'),
-    })
-  }
-  return headers
-}
-
-function readField(body: Reader, what: string): Uint8Array | null {
-  const length = body.varint()
-  if (length < -1) throw corrupt(`${what} of ${length} bytes before byte ${body.offset}`)
-  return length === -1 ? null : body.raw(length, what)
-}
-
-function encodeRecord(record: RecordToEncode, timestampDelta: Long, offsetDelta: number): Uint8Array {
-  const body = new Writer().int8(0).varlong(timestampDelta).varint(offsetDelta)
-  writeField(body, record.key)
-  writeField(body, record.value)
-  const headers = record.headers ?? []
-  body.varint(headers.length)
-  for (const header of headers) {
-    writeField(body, Buffer.from(header.key, 'utf8'))
-    writeField(body, header.value)
-  }
-  return body.finish()
-}
-
-function writeField(writer: Writer, value: Uint8Array | null): void {
-  if (value === null) writer.varint(-1)
-  else writer.varint(value.length).raw(value)
-}
-
-// What a reader refuses inside a batch is the batch's fault, not the connection's.
-function corruptAt<T>(where: string, read: () => T): T {
-  try {
-    return read()
-  } catch (error) {
-    if (error instanceof KafkaError) throw corrupt(`${where}: ${error.message}`, error)
-    throw error
-  }
-}
-
-const corrupt = (message: string, cause?: KafkaError): KafkaError => kafkaError('CORRUPT_MESSAGE', message, { cause })
 
 const hex = (crc: number): string => crc.toString(16).padStart(8, '0')
