@@ -1,0 +1,246 @@
+// Control link: the connection for everything but Produce: metadata, producer ids, topics. Opened when something is asked, to whichever
+// broker can be reached; requests wait here, in order, until it is.
+// From: broker-pool.ts. To: campaign.ts, connection.ts.
+import { type KafkaError, kafkaError } from '../errors.ts'
+import type { Api } from '../protocol/api.ts'
+import { formatAddress } from './address.ts'
+import { type Candidate, type Failure, type Outcome, reachAny } from './campaign.ts'
+import type { Connection } from './connection.ts'
+import type { Connector } from './connector.ts'
+import type { NetOptions } from './options.ts'
+import { LazyTimer } from './timers.ts'
+
+/** What a link needs of the pool it belongs to. */
+export interface ControlHome {
+  readonly options: NetOptions
+  readonly connector: Connector
+  /** Whom to try, in which order; asked anew for every campaign. */
+  candidates(): readonly Candidate[]
+  /** A connection is ready. */
+  reached(candidate: Candidate): void
+}
+
+type ControlState =
+  | { readonly kind: 'idle' }
+  | { readonly kind: 'connecting'; readonly abort: AbortController }
+  | { readonly kind: 'open'; readonly connection: Connection; readonly candidate: Candidate }
+  | { readonly kind: 'closed'; readonly cause: KafkaError }
+
+interface Waiting {
+  send(connection: Connection): void
+  reject(error: KafkaError): void
+}
+
+export class ControlLink {
+  readonly #home: ControlHome
+  readonly #timer: LazyTimer
+  #state: ControlState = { kind: 'idle' }
+  // Bound: what callers ask at the same time, each its own promise: one metadata request, one for a producer id, one for all names.
+  #waiting: Waiting[] = []
+  #flying = 0
+  // The next campaign begins elsewhere: this broker was lost, or its answers were of no use.
+  #last: Candidate | undefined
+
+  constructor(home: ControlHome) {
+    this.#home = home
+    this.#timer = new LazyTimer(home.options.clock, () => this.#wake())
+  }
+
+  /**
+   * @param build Makes the request for the version that the broker and we have in common.
+   * @throws BOOTSTRAP_FAILED when nobody can be reached; UNSUPPORTED_VERSION; what ends a connection; CLOSED.
+   */
+  ask<Request, Response>(
+    api: Api<Request, Response>,
+    build: (version: number) => Request,
+    timeoutMs: number,
+  ): Promise<Response> {
+    return new Promise((resolve, reject) => {
+      let again = false
+      const waiting: Waiting = {
+        reject,
+        send: (connection) => {
+          const version = connection.versionFor(api)
+          const request = build(version)
+          this.#flying++
+          connection.exchange(
+            api,
+            request,
+            { version, timeoutMs, expectsAnswer: true },
+            {
+              onAnswer: (response) => {
+                this.#flying--
+                resolve(response)
+              },
+              // Not one byte went out: the broker had hung up before, most likely on a connection long unused. Asking once more, on
+              // a new connection, costs nothing.
+              onFailed: (error, mayBeOnTheWire) => {
+                this.#flying--
+                if (mayBeOnTheWire || again || error.code !== 'CONNECTION_CLOSED') reject(error)
+                else {
+                  again = true
+                  this.#enqueue(waiting)
+                }
+              },
+            },
+          )
+        },
+      }
+      this.#enqueue(waiting)
+    })
+  }
+
+  /** The next request goes to another broker, if there is one. What is under way is not touched. */
+  moveOn(): void {
+    if (this.#state.kind !== 'open' || this.#flying > 0) return
+    const { connection } = this.#state
+    this.#become({ kind: 'idle' })
+    connection.close()
+  }
+
+  /** Ends the connection; what is under way fails with `cause`. */
+  reset(cause: KafkaError): void {
+    if (this.#state.kind === 'open') this.#state.connection.close(cause)
+  }
+
+  /** Where the open connection leads. */
+  get reached(): Candidate | undefined {
+    return this.#state.kind === 'open' ? this.#state.candidate : undefined
+  }
+
+  close(cause: KafkaError): void {
+    const state = this.#state
+    this.#become({ kind: 'closed', cause })
+    if (state.kind === 'open') state.connection.close(cause)
+    else if (state.kind === 'connecting') state.abort.abort(cause)
+    this.#rejectAll(cause)
+  }
+
+  #become(state: ControlState): void {
+    this.#state = state
+    this.#timer.clear()
+  }
+
+  #enqueue(waiting: Waiting): void {
+    this.#waiting.push(waiting)
+    this.#pump()
+  }
+
+  #pump(): void {
+    const state = this.#state
+    if (this.#waiting.length === 0) return
+    if (state.kind === 'closed') this.#rejectAll(state.cause)
+    else if (state.kind === 'idle') this.#connect()
+    else if (state.kind === 'open') this.#send(state.connection)
+  }
+
+  #send(connection: Connection): void {
+    // Poisoned: its close event comes, and brings everything back here.
+    if (connection.state.kind !== 'open') return
+    if (connection.throttledUntil > this.#home.options.clock.now()) {
+      this.#timer.set(connection.throttledUntil)
+      return
+    }
+    const ready = this.#waiting
+    this.#waiting = []
+    for (const waiting of ready) {
+      try {
+        waiting.send(connection)
+      } catch (error) {
+        waiting.reject(error as KafkaError)
+      }
+    }
+    this.#timer.set(this.#idleAt(connection))
+  }
+
+  #connect(): void {
+    const { options, connector } = this.#home
+    const abort = new AbortController()
+    this.#become({ kind: 'connecting', abort })
+    const candidates = [...this.#home.candidates()]
+    const last = candidates.findIndex((candidate) => isSame(candidate, this.#last))
+    if (last !== -1) candidates.push(...candidates.splice(last, 1))
+    void reachAny(candidates, connector, options.clock, abort.signal, (connection, cause) =>
+      this.#ended(connection, cause),
+    ).then((outcome) => this.#campaignEnded(outcome))
+  }
+
+  #campaignEnded(outcome: Outcome): void {
+    if (this.#state.kind !== 'connecting') {
+      if (outcome.kind === 'reached') outcome.connection.close()
+    } else if (outcome.kind === 'reached') {
+      const { candidate, connection } = outcome
+      this.#last = candidate
+      this.#become({ kind: 'open', connection, candidate })
+      this.#home.reached(candidate)
+      this.#timer.set(this.#idleAt(connection))
+      this.#pump()
+    } else if (outcome.kind === 'unreachable') {
+      this.#become({ kind: 'idle' })
+      this.#rejectAll(bootstrapFailed(outcome.failures))
+    }
+  }
+
+  #ended(connection: Connection, cause: KafkaError): void {
+    const state = this.#state
+    if (state.kind !== 'open' || state.connection !== connection) return
+    this.#home.connector.lost(state.candidate.address, cause)
+    this.#become({ kind: 'idle' })
+    this.#pump()
+  }
+
+  #rejectAll(error: KafkaError): void {
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const { reject } of waiting) reject(error)
+  }
+
+  // The throttle is over, or the connection has long been idle.
+  #wake(): void {
+    const state = this.#state
+    if (state.kind !== 'open') return
+    this.#pump()
+    if (this.#waiting.length > 0) return
+    const now = this.#home.options.clock.now()
+    const idleAt = this.#idleAt(state.connection)
+    if (this.#flying === 0 && idleAt <= now) this.moveOn()
+    else this.#timer.set(idleAt > now ? idleAt : now + this.#home.options.connectionsMaxIdleMs)
+  }
+
+  #idleAt(connection: Connection): number {
+    return connection.lastUsedAt + this.#home.options.connectionsMaxIdleMs
+  }
+}
+
+const isSame = (a: Candidate, b: Candidate | undefined): boolean =>
+  b !== undefined && a.address.host === b.address.host && a.address.port === b.address.port
+
+/** One line for each address, with what it said. */
+function bootstrapFailed(failures: readonly Failure[]): KafkaError {
+  const bootstrapOnly = failures.every(({ candidate }) => candidate.nodeId === undefined)
+  const what = bootstrapOnly ? 'bootstrap server' : 'known broker'
+  const hints = new Set(failures.map(({ error }) => error.hint))
+  const lines = failures.map(({ candidate, error }) => {
+    const where = formatAddress(candidate.address)
+    const text = hints.size > 1 ? error.message : withoutHint(error)
+    return text.includes(where) ? text : `${where}: ${text}`
+  })
+  const [first] = failures
+  const causes = failures.map(({ error }) => error)
+  return kafkaError(
+    'BOOTSTRAP_FAILED',
+    failures.length === 1
+      ? `The only ${what} cannot be reached: ${lines[0]}`
+      : `None of the ${failures.length} ${what}s can be reached:\n${lines.map((line) => `  ${line}`).join('\n')}`,
+    {
+      hint: hints.size === 1 ? first?.error.hint : undefined,
+      retriable: causes.length === 0 || causes.some((error) => error.retriable),
+      cause: causes.length === 1 ? causes[0] : new AggregateError(causes),
+    },
+  )
+}
+
+/** An error's message carries its hint at the end; where several are listed, the hint is said once. */
+export function withoutHint(error: KafkaError): string {
+  return error.hint === undefined ? error.message : error.message.slice(0, -`. ${error.hint}`.length)
+}
