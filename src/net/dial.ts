@@ -67,13 +67,15 @@ async function resolve(host: string, port: number, lookup: Lookup): Promise<read
   return ips
 }
 
-const lookupAll: Lookup = (host) =>
-  new Promise((resolve, reject) => {
+// A declaration, since tcpDial is made while this module loads.
+function lookupAll(host: string): Promise<readonly string[]> {
+  return new Promise((resolve, reject) => {
     dnsLookup(host, { all: true }, (error, found) => {
       if (error === null) resolve(found.map((entry) => entry.address))
       else reject(error)
     })
   })
+}
 
 interface Refusal {
   readonly ip: string

@@ -3,7 +3,7 @@
 //   slots   [ c  d  .  .  a  b ]      length 4: #head points at a; d stands at (#head + 3) modulo the ring's size, a power of two
 //                         ^ #head
 //
-// From, to: connection.ts, which keeps its requests in the order of their answers.
+// From, to: in-flight.ts, which keeps requests in the order of their answers.
 
 /** Unbounded by itself: who pushes states the bound. */
 export class Fifo<T> {
@@ -40,6 +40,12 @@ export class Fifo<T> {
   forEach(each: (item: T) => void): void {
     for (let index = 0; index < this.#length; index++)
       each(this.#slots[(this.#head + index) & (this.#slots.length - 1)]!)
+  }
+
+  clear(): void {
+    this.#slots = new Array(8)
+    this.#head = 0
+    this.#length = 0
   }
 
   #grow(): void {

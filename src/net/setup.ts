@@ -42,6 +42,7 @@ export class Setup {
    * @throws What `dial` rejects with, as a `KafkaError`; the signal's reason.
    */
   dial(address: Address): Promise<Duplex> {
+    this.#phase = 'the TCP connection'
     const { signal } = this
     return new Promise((resolve, reject) => {
       if (signal.aborted) throw signal.reason
@@ -60,16 +61,23 @@ export class Setup {
     })
   }
 
-  /** `work` happens on `stop`'s object, which is told to stop, and then has to end the work, when time runs out. */
-  async handshake<T>(phase: string, work: Promise<T>, stop: (cause: KafkaError) => void): Promise<T> {
-    this.#phase = phase
-    const onAbort = (): void => stop(this.signal.reason)
-    this.signal.addEventListener('abort', onAbort, { once: true })
-    try {
-      return await work
-    } finally {
-      this.signal.removeEventListener('abort', onAbort)
-    }
+  /**
+   * The result of `work`, unless time runs out first: then `stop` is told, and what becomes of `work` does not matter any more.
+   *
+   * @throws What `work` rejects with; the signal's reason.
+   */
+  handshake<T>(work: Promise<T>, stop: (cause: KafkaError) => void): Promise<T> {
+    this.#phase = 'the answer to ApiVersions'
+    const { signal } = this
+    return new Promise((resolve, reject) => {
+      const onAbort = (): void => {
+        stop(signal.reason)
+        reject(signal.reason)
+      }
+      work.then(resolve, reject)
+      if (signal.aborted) onAbort()
+      else signal.addEventListener('abort', onAbort, { once: true })
+    })
   }
 
   /** Nothing of it is left: no timer, no listener. */
