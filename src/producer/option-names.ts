@@ -42,6 +42,11 @@ const families: readonly (readonly [start: string, advice: string])[] = [
   ['sasl', "kafka-wire has 'sasl: { mechanism, ... }'"],
 ]
 
+/** Our option, by any spelling of its name here, in Java or in another client. */
+export function optionNamed(name: string): OptionName | undefined {
+  return byPlainName.get(plain(name))
+}
+
 /** A sentence about an option that does not exist: what it is called here, or what comes nearest. */
 export function optionAdvice(name: string): string {
   return `unknown option ${shown(name)}: ${adviceFor(name)}`
@@ -51,7 +56,7 @@ function adviceFor(name: string): string {
   const wanted = plain(name)
   const said = advice.get(wanted)
   if (said !== undefined) return said
-  const known = byPlainName.get(wanted)
+  const known = optionNamed(name)
   if (known !== undefined) return `kafka-wire calls it '${known}'`
   const family = families.find(([start]) => wanted.startsWith(start))
   if (family !== undefined) return family[1]
