@@ -69,7 +69,7 @@ export class Connector {
       const error = asKafkaError(thrown, address)
       if (!signal.aborted) {
         this.#remember(memory, startedAt, error)
-        log.warn({ broker: brokerName, code: error.code, attempts: memory.failures }, error.message)
+        log.debug({ broker: brokerName, code: error.code, failures: memory.failures }, error.message)
       }
       throw error
     } finally {
@@ -80,7 +80,7 @@ export class Connector {
   /** A connection that was ready has ended without our wish: the next attempt waits, as after a failed one. */
   lost(address: Address, cause: KafkaError): void {
     this.#remember(this.#memoryOf(address), this.#options.clock.now(), cause)
-    this.#options.log.debug({ code: cause.code }, `lost the connection to ${formatAddress(address)}: ${cause.message}`)
+    this.#options.log.info({ code: cause.code }, `lost the connection to ${formatAddress(address)}: ${cause.message}`)
   }
 
   /** The instant before which the address should be left alone; 0 when nothing is against it. */

@@ -205,7 +205,10 @@ export class Lane {
       .then(
         (connection) => this.#opened(connection, target, abort),
         (error: KafkaError) => {
-          if (!abort.signal.aborted) this.#backOff(this.#home.connector.retryAt(target), error)
+          if (abort.signal.aborted) return
+          this.#backOff(this.#home.connector.retryAt(target), error)
+          const fields = { nodeId: this.nodeId, code: error.code }
+          this.#home.options.log.warn(fields, this.#lastError?.message ?? error.message)
         },
       )
   }
