@@ -337,7 +337,7 @@ describe('the sticky partitioner: by load', () => {
   })
 
   test('an excluded partition leaves no trace in the weights of the others', () => {
-    // Java keeps the excluded one's queue length in the slot of the next; here it is an empty queue behind a long one.
+    // Java takes the length of an excluded partition's queue over to the next partition when that one's queue is empty.
     const partitioner = new StickyPartitioner(BATCH, inTurn(6))
     partitioner.setPartitions(3, everyLeader)
     partitioner.updateLoad(...load([9, 0, 4]))

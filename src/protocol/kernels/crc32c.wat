@@ -1,5 +1,6 @@
-;; CRC-32C (Castagnoli, reflected polynomial 0x82F63B78): the tables, the short kernel and the three stages of the long one.
-;; From: build.ts assembles it, ../crc32c.ts instantiates it. To: crc32c-simd.wat or crc32c-i64.wat, whichever runs here, for the two loops.
+;; CRC-32C (Castagnoli, reflected polynomial 0x82F63B78) in three stages: long messages are cut down to 3.4 KB, these to 0.3 KB, and
+;; these go through tables. From: build.ts assembles it, ../crc32c.ts instantiates it. To: crc32c-simd.wat or crc32c-i64.wat, whichever
+;; the machine can run, for the two loops in which the time is spent.
 ;;
 ;; Everything here works on the raw state, the register without its two inversions: crc32c(m) = ~raw(m, 0xffffffff). Two facts
 ;; carry the rest: the state only enters by being XORed into the next four bytes, and a raw state of 0 stays 0 over zero bytes.
@@ -13,19 +14,23 @@
 ;;   raw(m, 0) = raw(r, 0)
 ;;
 ;; The n zeros in front of r cost nothing. No tables, and no dependence between neighbouring bytes: five loads, five XORs, a store per
-;; vector. The polynomial squared four times has the same terms at 16 times the distance (3344 3120 2720 2480 1040): the wide stage's.
+;; vector. That is the mid stage. The multiple squared four times has the same terms at 16 times the distance, 3344 3120 2720 2480 1040:
+;; with every tap aligned as its target is, the wide stage runs half as fast again, but has a longer residue to work off.
+;; Where one takes over from the other was measured (bench/micro/crc32c.ts): 512 B, and 12 KiB with vectors; without, wide never pays.
 ;;
-;; Memory, in bytes (page 0 of the memory that ../crc32c.ts makes):
+;; Memory, in bytes (all in page 0 of the memory that ../crc32c.ts makes):
 ;;       0   16 tables of 256 words: T0, then Tk[i] = the byte i followed by k zero bytes
-;;   16384   wide stage: window of 3344 bytes, then a block of up to 8192 bytes of q
-;;   28160   wide stage: residue, up to 3407 bytes and the rest of a loop turn
-;;   31744   mid stage: window of 209 bytes, then up to 4096 bytes of q and 320 zero bytes
-;;   36864   mid stage: residue, up to 287 bytes and the rest of a loop turn
+;;   16384   wide stage: window of 3344 bytes, block of up to 8192 bytes of q (window and block stay in the first-level cache), zeros
+;;   31744   mid stage: window of 209 bytes, block of up to 8192 bytes of q, zeros
+;;   40960   residue of the wide stage: up to 3407 bytes, and the rest of a loop turn
+;;   45056   residue of the mid stage: up to 287 bytes, and the rest of a loop turn
 (module
   (import "kernel" "memory" (memory 1))
-  ;; (window, out, source, length): out[i] = source[i] ^ the five taps, whose common base is window. length is a multiple of 64, above 0.
+  ;; (window, out, source, length): out[i] = source[i] ^ the five taps, which count from window. length is a multiple of 64, above 0.
   (import "loops" "wide" (func $wide_loop (param i32 i32 i32 i32)))
   (import "loops" "mid" (func $mid_loop (param i32 i32 i32 i32)))
+  ;; The shortest message for which the wide stage pays, unsigned.
+  (import "loops" "wide_from" (global $wide_from i32))
 
   (func $build_tables
     (local $at i32) (local $value i32) (local $bits i32)
@@ -110,50 +115,59 @@
         (br_if $byte (i32.ne (local.tee $at (i32.add (local.get $at) (i32.const 1))) (local.get $end)))))
     (local.get $state))
 
-  ;; 512 to 4367 bytes: all but the last 224 to 287 are eliminated at the distances 209 195 170 155 65.
+  ;; From 512 bytes on all but the last 224 to 287 are eliminated at the distances 209 195 170 155 65.
   (func $mid (param $at i32) (param $length i32) (param $state i32) (result i32)
-    (local $eliminated i32) (local $rest i32)
+    (local $left i32) (local $rest i32)
     (if (i32.lt_u (local.get $length) (i32.const 512))
       (then (return (call $slice16 (local.get $at) (local.get $length) (local.get $state)))))
-    (local.set $eliminated (i32.and (i32.sub (local.get $length) (i32.const 224)) (i32.const -64)))
-    (local.set $rest (i32.sub (local.get $length) (local.get $eliminated)))
+    (local.set $left (i32.and (i32.sub (local.get $length) (i32.const 224)) (i32.const -64)))
+    (local.set $rest (i32.sub (local.get $length) (local.get $left)))
     ;; The state enters as q[-209 .. -206]: only the farthest tap reaches these, from the first four bytes.
     (memory.fill (i32.const 31744) (i32.const 0) (i32.const 224))
     (i32.store (i32.const 31744) (local.get $state))
+    (block $last
+      (loop $next
+        (br_if $last (i32.le_u (local.get $left) (i32.const 8192)))
+        (call $mid_loop (i32.const 31744) (i32.const 31953) (local.get $at) (i32.const 8192))
+        ;; The last 209 bytes of q are the next block's window.
+        (memory.copy (i32.const 31744) (i32.const 39936) (i32.const 209))
+        (local.set $at (i32.add (local.get $at) (i32.const 8192)))
+        (local.set $left (i32.sub (local.get $left) (i32.const 8192)))
+        (br $next)))
+    (call $mid_loop (i32.const 31744) (i32.const 31953) (local.get $at) (local.get $left))
+    ;; The residue: the same gather, over zeros where q has ended. It runs to the end of a turn: up to 63 bytes behind the message are
+    ;; read and never used (the memory ends with as many to spare).
+    (memory.fill (i32.add (i32.const 31953) (local.get $left)) (i32.const 0) (i32.const 320))
     (call $mid_loop
-      (i32.const 31744) (i32.const 31953) (local.get $at) (local.get $eliminated))
-    ;; The residue: the same gather one step further, over zeros where q ends. It runs to the end of a turn: up to 63 bytes behind the
-    ;; message are read, never used (the memory ends with as many to spare).
-    (memory.fill (i32.add (i32.const 31953) (local.get $eliminated)) (i32.const 0) (i32.const 320))
-    (call $mid_loop
-      (i32.add (i32.const 31744) (local.get $eliminated))
-      (i32.const 36864)
-      (i32.add (local.get $at) (local.get $eliminated))
+      (i32.add (i32.const 31744) (local.get $left))
+      (i32.const 45056)
+      (i32.add (local.get $at) (local.get $left))
       (i32.and (i32.add (local.get $rest) (i32.const 63)) (i32.const -64)))
-    (call $slice16 (i32.const 36864) (local.get $rest) (i32.const 0)))
+    (call $slice16 (i32.const 45056) (local.get $rest) (i32.const 0)))
 
-  ;; The raw state after `length` more bytes from `at` on. From 4368 bytes on all but the last 3344 to 3407 are eliminated at the
-  ;; distances 3344 3120 2720 2480 1040, in blocks that stay in the first-level cache together with their window.
+  ;; The raw state after `length` more bytes from `at` on. The wide stage is the mid stage over again, at 16 times the distances, and
+  ;; leaves 3344 to 3407 bytes.
   (func (export "raw") (param $at i32) (param $length i32) (param $state i32) (result i32)
-    (local $left i32) (local $block i32) (local $rest i32)
-    (if (i32.lt_u (local.get $length) (i32.const 4368))
+    (local $left i32) (local $rest i32)
+    (if (i32.lt_u (local.get $length) (global.get $wide_from))
       (then (return (call $mid (local.get $at) (local.get $length) (local.get $state)))))
     (local.set $left (i32.and (i32.sub (local.get $length) (i32.const 3344)) (i32.const -64)))
     (local.set $rest (i32.sub (local.get $length) (local.get $left)))
     (memory.fill (i32.const 16384) (i32.const 0) (i32.const 3344))
     (i32.store (i32.const 16384) (local.get $state))
-    (loop $next
-      (local.set $block
-        (select (i32.const 8192) (local.get $left) (i32.gt_u (local.get $left) (i32.const 8192))))
-      (call $wide_loop (i32.const 16384) (i32.const 19728) (local.get $at) (local.get $block))
-      ;; The last 3344 bytes of q are the next block's window.
-      (memory.copy (i32.const 16384) (i32.add (i32.const 16384) (local.get $block)) (i32.const 3344))
-      (local.set $at (i32.add (local.get $at) (local.get $block)))
-      (br_if $next (local.tee $left (i32.sub (local.get $left) (local.get $block)))))
-    (memory.fill (i32.const 19728) (i32.const 0) (i32.const 3456))
+    (block $last
+      (loop $next
+        (br_if $last (i32.le_u (local.get $left) (i32.const 8192)))
+        (call $wide_loop (i32.const 16384) (i32.const 19728) (local.get $at) (i32.const 8192))
+        (memory.copy (i32.const 16384) (i32.const 24576) (i32.const 3344))
+        (local.set $at (i32.add (local.get $at) (i32.const 8192)))
+        (local.set $left (i32.sub (local.get $left) (i32.const 8192)))
+        (br $next)))
+    (call $wide_loop (i32.const 16384) (i32.const 19728) (local.get $at) (local.get $left))
+    (memory.fill (i32.add (i32.const 19728) (local.get $left)) (i32.const 0) (i32.const 3456))
     (call $wide_loop
-      (i32.const 16384)
-      (i32.const 28160)
-      (local.get $at)
+      (i32.add (i32.const 16384) (local.get $left))
+      (i32.const 40960)
+      (i32.add (local.get $at) (local.get $left))
       (i32.and (i32.add (local.get $rest) (i32.const 63)) (i32.const -64)))
-    (call $mid (i32.const 28160) (local.get $rest) (i32.const 0))))
+    (call $mid (i32.const 40960) (local.get $rest) (i32.const 0))))
