@@ -5,6 +5,7 @@ import { Producer } from 'kafka-wire'
 const { KAFKA_BOOTSTRAP_SERVERS = 'localhost:9092' } = process.env
 
 const producer = new Producer({ bootstrapServers: KAFKA_BOOTSTRAP_SERVERS })
+
 // Send some messages
 const sends = []
 for (let i = 0; i < 100; i++) {

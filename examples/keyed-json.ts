@@ -10,6 +10,7 @@ const producer = new Producer({
   valueSerializer: jsonSerializer,
   acks: 'all', // strong durability: wait for all in-sync replicas
 })
+
 const topic = 'example-topic'
 
 for (let i = 0; i < 5; i++) {

@@ -42,6 +42,7 @@ const payments = Array.from({ length: 1_000 }, (_, i) => ({
   account: `account-${i % 25}`,
   cents: 100 + i,
 }))
+
 const outcomes = await Promise.all(payments.map(pay))
 const booked = outcomes.filter((outcome) => outcome === 'booked').length
 console.log(`${booked} of ${payments.length} payments booked`)

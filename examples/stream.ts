@@ -8,6 +8,7 @@ import { Producer } from 'kafka-wire'
 const { KAFKA_BOOTSTRAP_SERVERS = 'localhost:9092' } = process.env
 
 const producer = new Producer({ bootstrapServers: KAFKA_BOOTSTRAP_SERVERS })
+
 try {
   await pipeline(createInterface({ input: process.stdin }), producer.writable({ topic: 'log-lines' }))
   console.log(`${producer.metrics().recordDeliveredTotal} lines delivered`)
