@@ -1,8 +1,10 @@
 // What `producer.metrics()` answers: every metric of Java's producer under its own name in camelCase, and a few more.
 // From: metrics.ts fills it. To: the user, who reads it or hands it to a monitoring system. Types only: plain numbers, no methods.
 //
-// Names: `…Rate` is per second, `…Avg`, `…Max` and `…Rate` look back over one to two windows of 30 s, `…Total` counts since the
-// producer was made. Times are in milliseconds unless the name says `Ns` (as in Java); sizes in bytes. Without a sample it is 0.
+// Names: `…Rate` is per second; `…Rate`, `…Avg` and `…Max` look back over the present window of 30 s and the one before it; `…Total`
+// counts since the producer was made. Times are in milliseconds unless the name says `Ns` (as in Java); sizes in bytes. Without a sample
+// it is 0. Two things differ from Java: a retried record counts in `recordSend…` once, not once a try; and a rate in the first seconds is
+// divided by the time that has really passed, not by 30 s and more.
 
 /** Milliseconds over the last one to two windows of 30 s; less than 5 % off. */
 export interface Percentiles {
@@ -24,6 +26,9 @@ export interface TopicMetrics {
   readonly recordRetryTotal: number
   readonly recordErrorRate: number
   readonly recordErrorTotal: number
+  /** Not in Java: records acknowledged, per `acks`. */
+  readonly recordDeliveredRate: number
+  readonly recordDeliveredTotal: number
 }
 
 /** Java's `producer-node-metrics`. */
@@ -78,7 +83,7 @@ export interface ProducerMetrics {
   // Memory and waiting
   readonly bufferTotalBytes: number
   readonly bufferAvailableBytes: number
-  /** `send` calls that wait for room (Java: blocked threads). */
+  /** `send` calls that wait for room; in Java, threads. */
   readonly waitingThreads: number
   /** Share of the time in which at least one `send` waited for room. */
   readonly bufferpoolWaitRatio: number
@@ -155,6 +160,6 @@ export interface ProducerMetrics {
   readonly startTimeMs: number
   /** By topic: the first 1,000 of them, all others together under `'(other)'`, which cannot be a topic's name. */
   readonly topics: Readonly<Record<string, TopicMetrics>>
-  /** By node id; `'bootstrap'` before the node is known. The first 1,000, then `'(other)'`. */
+  /** By node id; `'bootstrap'` for addresses whose node is not known. The first 1,000, then `'(other)'`. */
   readonly brokers: Readonly<Record<string, BrokerMetrics>>
 }

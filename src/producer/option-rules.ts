@@ -32,10 +32,15 @@ export const yesOrNo: Rule = {
 }
 
 export const oneOf = (...allowed: readonly (string | number)[]): Rule => ({
-  must: allowed.map((value) => (typeof value === 'string' ? `'${value}'` : `${value}`)).join(' or '),
+  must: alternatives(allowed.map(shown)),
   accepts: (value) => allowed.includes(value as string | number),
   read: (text) => allowed.find((value) => String(value) === text) ?? text,
 })
+
+/** `a, b or c`. */
+function alternatives(texts: readonly string[]): string {
+  return texts.length === 1 ? texts[0]! : `${texts.slice(0, -1).join(', ')} or ${texts.at(-1)}`
+}
 
 export const text: Rule = {
   must: 'a text of 1 to 32,767 bytes',

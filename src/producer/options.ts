@@ -6,7 +6,7 @@ import { type Clock, systemClock } from '../clock.ts'
 import { KafkaError, kafkaError } from '../errors.ts'
 import { type Address, parseBootstrapServers } from '../net/address.ts'
 import { type Dial, tcpDial } from '../net/dial.ts'
-import { optionAdvice } from './option-names.ts'
+import { optionAdvice, optionNamed } from './option-names.ts'
 import { kindOf, LONGEST_MS, shown } from './option-rules.ts'
 import { type OptionName, optionNames, optionTable } from './option-table.ts'
 import type { ProducerOptions, RecordBytes } from './types.ts'
@@ -103,15 +103,14 @@ class Draft {
   /** Complete from the start: what was not given, or cannot be, stands at its default. */
   readonly values: Values
   readonly #given = new Set<OptionName>()
+  readonly #meant = new Set<OptionName | undefined>()
 
   constructor(options: unknown) {
-    this.values = Object.fromEntries(optionNames.map((name) => [name, optionTable[name].default])) as unknown as Values
     if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-      this.faults.push(
-        `the options are ${shown(options)}, but must be an object, as in { bootstrapServers: 'localhost:9092' }`,
-      )
-      return
+      const fault = `the options are ${shown(options)}, but must be an object, as in { bootstrapServers: 'localhost:9092' }`
+      throw configError([fault])
     }
+    this.values = Object.fromEntries(optionNames.map((name) => [name, optionTable[name].default])) as unknown as Values
     // Object.entries reads each value once: a getter cannot show one to the check and another one later.
     for (const [name, value] of Object.entries(options)) this.#take(name, value)
   }
@@ -119,12 +118,14 @@ class Draft {
   #take(name: string, value: unknown): void {
     if (!Object.hasOwn(optionTable, name)) {
       this.faults.push(optionAdvice(name))
+      this.#meant.add(optionNamed(name))
       return
     }
     if (value === undefined) return
     const option = name as OptionName
     const fault = faultOf(option, value, name)
     if (fault !== undefined) this.faults.push(fault)
+    this.#meant.add(option)
     if (!optionTable[option].rule.accepts(value)) return
     Object.assign(this.values, { [option]: value })
     this.#given.add(option)
@@ -134,14 +135,19 @@ class Draft {
   isGiven(name: OptionName): boolean {
     return this.#given.has(name)
   }
+
+  /** The user gave it, if only by another client's name or with a value that cannot be. */
+  isMeant(name: OptionName): boolean {
+    return this.#meant.has(name)
+  }
 }
 
 function readAddresses(draft: Draft): readonly Address[] {
   const { values, faults } = draft
-  if (!draft.isGiven('bootstrapServers')) {
+  if (!draft.isMeant('bootstrapServers')) {
     faults.push("bootstrapServers is missing: name at least one broker, as in 'localhost:9092'")
-    return []
   }
+  if (!draft.isGiven('bootstrapServers')) return []
   try {
     return Object.freeze(parseBootstrapServers(values.bootstrapServers))
   } catch (error) {
