@@ -2,7 +2,7 @@
 // options takes its place.
 // From: connection.ts. To: the network.
 import { lookup as dnsLookup } from 'node:dns'
-import { connect, isIP, type Socket } from 'node:net'
+import { isIP, connect as netConnect, type Socket, type TcpNetConnectOpts } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type Clock, systemClock, type Timer } from '../clock.ts'
 import { type KafkaError, kafkaError } from '../errors.ts'
@@ -26,6 +26,7 @@ export type Lookup = (host: string) => Promise<readonly string[]>
 
 export interface TcpDialOptions {
   readonly lookup?: Lookup
+  readonly connect?: (options: TcpNetConnectOpts) => Socket
   readonly clock?: Clock
   /** How long an address that answers nothing is tried alone before the next one is tried beside it. Default 500 ms. */
   readonly headStartMs?: number
@@ -41,7 +42,7 @@ const KEEP_ALIVE_AFTER_MS = 60_000
  * @throws DNS_FAILED and CONNECTION_FAILED, naming host, phase and what each address said; the signal's reason once it is aborted.
  */
 export function createTcpDial(options: TcpDialOptions = {}): Dial {
-  const { lookup = lookupAll, clock = systemClock, headStartMs = HEAD_START_MS } = options
+  const { lookup = lookupAll, connect = netConnect, clock = systemClock, headStartMs = HEAD_START_MS } = options
   return async ({ host, port, signal }) => {
     signal.throwIfAborted()
     if (!Number.isInteger(port) || port < 1 || port > 65_535) {
@@ -49,7 +50,7 @@ export function createTcpDial(options: TcpDialOptions = {}): Dial {
     }
     const ips = isIP(host) === 0 ? await resolve(host, port, lookup) : [host]
     signal.throwIfAborted()
-    return race(host, port, ips, clock, headStartMs, signal)
+    return race({ host, port, ips, signal, connect, clock, headStartMs })
   }
 }
 
@@ -82,14 +83,11 @@ interface Refusal {
   readonly error: Error
 }
 
-function race(
-  host: string,
-  port: number,
-  ips: readonly string[],
-  clock: Clock,
-  headStartMs: number,
-  signal: AbortSignal,
-): Promise<Socket> {
+interface Race extends DialTarget, Required<Omit<TcpDialOptions, 'lookup'>> {
+  readonly ips: readonly string[]
+}
+
+function race({ host, port, ips, signal, connect, clock, headStartMs }: Race): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const trying = new Set<Socket>()
     const refusals: Refusal[] = []
