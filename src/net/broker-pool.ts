@@ -6,9 +6,10 @@ import type { Api } from '../protocol/api.ts'
 import { type Address, formatAddress } from './address.ts'
 import type { Candidate } from './campaign.ts'
 import { Connector } from './connector.ts'
-import { ControlLink, withoutHint } from './control.ts'
+import { ControlLink } from './control.ts'
 import { Lane } from './lane.ts'
 import type { BrokerAddress, NetOptions } from './options.ts'
+import { advertisedInVain, closedError, notListed } from './reach-errors.ts'
 import { Anchor } from './timers.ts'
 
 export type { BrokerAddress } from './options.ts'
@@ -33,8 +34,6 @@ const CLOSE_AT_MOST_MS = 3_000
 export class BrokerPool {
   /** A lane opened, failed, is writable or unthrottled again, or has closed. Set by the sender. Called from a later turn, or from an event. */
   onLaneChange: ((lane: Lane) => void) | undefined
-  /** The brokers were forgotten: what comes next may be another cluster. Set by the cluster. */
-  onRebootstrap: (() => void) | undefined
 
   readonly #options: NetOptions
   readonly #connector: Connector
@@ -151,7 +150,7 @@ export class BrokerPool {
   rebootstrap(): void {
     if (this.#closing !== undefined) return
     this.#options.log.warn({}, 'starting again from the bootstrap addresses')
-    this.#forgetBrokers()
+    this.#replace(new Map())
     this.#control.reset(kafkaError('CONNECTION_CLOSED', 'starting again from the bootstrap addresses'))
   }
 
@@ -244,17 +243,9 @@ export class BrokerPool {
       return
     }
     this.#bootstrapAnswered = candidate.address
-    // KIP-899. Known brokers are tried first, so no known one could be reached, or not in time. With a lane open one still is.
-    const anyOpen = [...this.#lanes.values()].some(({ state }) => state.kind === 'open')
-    if (this.#brokers.size > 0 && !anyOpen) {
-      this.#options.log.warn({}, 'no known broker can be reached: starting again from the bootstrap addresses')
-      this.#forgetBrokers()
-    }
-  }
-
-  #forgetBrokers(): void {
-    this.#replace(new Map())
-    this.onRebootstrap?.()
+    // KIP-899: a bootstrap address comes after all known brokers, so none of those could be reached in time.
+    if (this.#brokers.size > 0)
+      this.#options.log.info({}, 'no known broker can be reached: back to the bootstrap addresses')
   }
 
   #laneChanged(lane: Lane): void {
@@ -266,23 +257,11 @@ export class BrokerPool {
     }
   }
 
-  // The commonest trouble of all: the bootstrap address is right, and what the cluster advertises leads nowhere from here.
+  // With an advertised address that answers the cause must be another one.
   #explain(nodeId: number, error: KafkaError): KafkaError {
     const broker = this.#brokers.get(nodeId)
     if (broker === undefined || this.#advertisedAnswered || this.#bootstrapAnswered === undefined) return error
-    const { advertised, target } = broker
-    const dialled = isSame(advertised, target) ? '' : ` (for which brokerAddressMapper gave ${formatAddress(target)})`
-    return kafkaError(
-      error.code,
-      `Bootstrap ${formatAddress(this.#bootstrapAnswered)} answered, but the cluster advertises broker ${nodeId} as ` +
-        `${formatAddress(advertised)}${dialled}, which cannot be reached from here: ${withoutHint(error)}`,
-      {
-        hint: 'Set advertised.listeners for this network, or use brokerAddressMapper',
-        broker: `broker ${nodeId} at ${formatAddress(target)}`,
-        retriable: error.retriable,
-        cause: error,
-      },
-    )
+    return advertisedInVain(this.#bootstrapAnswered, broker.advertised, broker.target, error)
   }
 }
 
@@ -303,10 +282,3 @@ const candidateOf = ({ advertised: { nodeId }, target }: Broker): Candidate => (
 })
 
 const seedOf = (address: Address): Candidate => ({ address, brokerName: formatAddress(address), nodeId: undefined })
-
-const notListed = (nodeId: number): KafkaError =>
-  kafkaError('CONNECTION_FAILED', `broker ${nodeId} is not among the brokers of the cluster now`, {
-    broker: `broker ${nodeId}`,
-  })
-
-const closedError = (): KafkaError => kafkaError('CLOSED', 'The producer was closed')

@@ -9,14 +9,14 @@
 //   metadataMaxAgeMs                                   all tracked topics  then
 //   connect() before the first answer                  the brokers         at the end of this turn
 // After a failed request all of them wait for the same back-off, by the number of failures.
-import { backoffMs } from '../backoff.ts'
 import { type KafkaError, kafkaError } from '../errors.ts'
 import { nearestNames } from '../nearest.ts'
-import { ZERO_UUID } from '../protocol/api.ts'
 import { type BrokerError, brokerError } from '../protocol/error-codes.ts'
-import { type MetadataRequest, type MetadataResponse, metadata } from '../protocol/messages/metadata.ts'
 import type { BrokerAddress, BrokerPool } from './broker-pool.ts'
+import { type MetadataAnswer, requestAllNames, requestMetadata } from './metadata-request.ts'
 import type { NetOptions } from './options.ts'
+import { Pace } from './pace.ts'
+import { closedError } from './reach-errors.ts'
 import { LazyTimer } from './timers.ts'
 import { TopicBook } from './topic-book.ts'
 import type { TopicMetadata } from './topics.ts'
@@ -36,24 +36,15 @@ interface ConnectWaiter {
 }
 
 interface Question {
-  readonly kind: 'full' | 'partial'
-  readonly names: readonly string[]
-  /** Why a full one was wanted, if it was. */
+  /** About all tracked topics, not only those that cannot wait. */
+  readonly isFull: boolean
   readonly reason: string | undefined
+  readonly names: readonly string[]
 }
 
-interface Answer {
-  readonly version: number
-  readonly response: MetadataResponse
-}
-
-const NEVER = Number.POSITIVE_INFINITY
-const AGE = 'metadataMaxAgeMs'
 const REBOOTSTRAP_REQUIRED = 'REBOOTSTRAP_REQUIRED'
 // From here on an epoch can be believed (KAFKA-9212).
 const RELIABLE_EPOCHS_FROM = 9
-// A broker cut off from the rest of its cluster serves old metadata for ever: after so many useless answers another one is asked.
-const USELESS_ANSWERS_AT_MOST = 5
 
 export class Cluster {
   /**
@@ -67,6 +58,7 @@ export class Cluster {
   readonly #pool: BrokerPool
   readonly #options: NetOptions
   readonly #book: TopicBook
+  readonly #pace: Pace
   readonly #timer: LazyTimer
   #state: ClusterState = { kind: 'resting' }
   #version = 0
@@ -74,28 +66,18 @@ export class Cluster {
   #controllerId = -1
   #lastError: KafkaError | undefined
   #lastSuccessAt = Number.NEGATIVE_INFINITY
-  #hasAnswered = false
-  // Why a full refresh is wanted; undefined: it is not.
-  #refreshReason: string | undefined
-  // Full answers in a row that changed nothing, and the spacing that follows from them.
-  #uselessAnswers = 0
-  #refreshAllowedAt = 0
-  // The last full answer, or a failure while nobody needed anything.
-  #agesFrom = NEVER
-  #failures = 0
-  #retryAt = 0
-  // KIP-1102: since when we have been trying in vain.
-  #tryingSince: number | undefined
   // Bound: the caller's connect() calls.
   readonly #connecting = new Set<ConnectWaiter>()
+  // Topics forgotten since the last update. Bound: the topics that were known then.
+  readonly #dropped: string[] = []
   #allNames: Promise<readonly string[]> | undefined
 
   constructor(pool: BrokerPool, options: NetOptions) {
     this.#pool = pool
     this.#options = options
     this.#book = new TopicBook(options)
+    this.#pace = new Pace(options)
     this.#timer = new LazyTimer(options.clock, () => this.#onTimer())
-    pool.onRebootstrap = () => this.#book.forgetEpochs()
   }
 
   /** Grows with each answer taken over and each hint accepted; 0 before the first. */
@@ -153,9 +135,7 @@ export class Cluster {
 
   /** What is known is doubtful. `reason` is for the log. */
   refresh(reason: string): void {
-    if (this.#refreshReason !== undefined) return
-    this.#refreshReason = reason
-    this.#lookSoon()
+    if (this.#pace.want(reason)) this.#lookSoon()
   }
 
   /**
@@ -189,14 +169,19 @@ export class Cluster {
   }
 
   /**
-   * Topics of the whole cluster that may have been meant. Costs a request for all names, which callers at the same time share. Without an
-   * answer within `requestTimeoutMs`: what `nearestTopics` says. Never rejects.
+   * Topics of the whole cluster that may have been meant. Costs a request for all names, which callers at the same time share; when that
+   * fails, what `nearestTopics` says. Never rejects.
    */
   async suggestTopics(name: string): Promise<string[]> {
-    this.#allNames ??= this.#askForAllNames().finally(() => {
+    this.#allNames ??= requestAllNames(this.#pool).finally(() => {
       this.#allNames = undefined
     })
-    return nearestNames(name, [...this.knownTopics(), ...(await this.#allNames)])
+    try {
+      return nearestNames(name, await this.#allNames)
+    } catch (error) {
+      this.#options.log.debug({ err: error }, 'no list of topics to suggest a name from')
+      return this.nearestTopics(name)
+    }
   }
 
   /**
@@ -208,7 +193,7 @@ export class Cluster {
   async connect(signal?: AbortSignal): Promise<void> {
     if (this.#state.kind === 'closed') throw closedError()
     if (signal?.aborted) throw this.#aborted(signal)
-    if (this.#hasAnswered) return
+    if (this.#pace.hasAnswered) return
     const release = this.#pool.hold()
     let onAbort: (() => void) | undefined
     try {
@@ -252,178 +237,98 @@ export class Cluster {
 
   #onTimer(): void {
     if (this.#state.kind === 'resting') this.#look()
-    else if (this.#state.kind === 'asking') {
-      this.#rebootstrapWhenDue(this.#options.clock.now())
-      this.#watchRebootstrap()
-    }
+    else if (this.#state.kind === 'asking') this.#rebootstrapWhenDue()
   }
 
   #look(): void {
     const now = this.#options.clock.now()
-    const at = this.#nextAskAt(now)
-    if (at > now) {
-      this.#timer.set(at)
-      return
-    }
-    this.#state = { kind: 'asking' }
-    this.#tryingSince ??= now
-    this.#watchRebootstrap()
-    void this.#ask(now)
-  }
-
-  #nextAskAt(now: number): number {
-    const needed = Math.min(
-      this.#book.nextAskAt(),
-      this.#refreshReason === undefined ? NEVER : this.#refreshAllowedAt,
-      this.#connecting.size > 0 ? now : NEVER,
-      this.#agesFrom + this.#options.metadataMaxAgeMs,
-    )
-    return Math.max(needed, this.#retryAt)
-  }
-
-  #question(now: number): Question {
-    if (this.#agesFrom + this.#options.metadataMaxAgeMs <= now) this.#refreshReason ??= AGE
-    const reason = this.#refreshReason
-    const isFull = !this.#hasAnswered || (reason !== undefined && this.#refreshAllowedAt <= now)
-    if (!isFull) return { kind: 'partial', names: this.#book.namesDue(now), reason: undefined }
-    // From here on another doubt is a new one: the answer may have been made before it came up.
-    this.#refreshReason = undefined
-    return { kind: 'full', names: this.#book.namesToRefresh(), reason }
+    const at = this.#pace.nextAskAt(now, this.#book.nextAskAt(), this.#connecting.size > 0)
+    if (at > now) this.#timer.set(at)
+    else void this.#ask(now)
   }
 
   // Never rejects: it runs on its own.
   async #ask(now: number): Promise<void> {
-    const dropped = this.#book.dropIdle(now)
-    const question = this.#question(now)
-    this.#options.log.debug({ ...question }, 'asking for metadata')
+    this.#state = { kind: 'asking' }
+    this.#dropped.push(...this.#book.dropIdle(now))
+    const { isFull, reason } = this.#pace.begin(now)
+    const names = isFull ? this.#book.namesToRefresh() : this.#book.namesDue(now)
+    this.#timer.set(this.#pace.rebootstrapAt)
+    this.#options.log.debug({ topics: names, isFull, reason }, 'asking for metadata')
     try {
-      const answer = await this.#request(question.names, this.#options.allowAutoTopicCreation)
-      if (this.#state.kind === 'asking') this.#take(question, answer, dropped)
+      const { allowAutoTopicCreation } = this.#options
+      const answer = await requestMetadata(this.#pool, names, { allowAutoTopicCreation, keepAlive: false })
+      if (this.#state.kind === 'asking') this.#take({ isFull, reason, names }, answer)
     } catch (error) {
-      if (this.#state.kind === 'asking') this.#failed(question, error as KafkaError)
+      if (this.#state.kind === 'asking') this.#failed(reason, error as KafkaError)
     }
     if (this.#state.kind !== 'asking') return
     this.#state = { kind: 'resting' }
     this.#look()
   }
 
-  /** `names: null`: all topics. */
-  async #request(names: readonly string[] | null, allowAutoTopicCreation: boolean): Promise<Answer> {
-    let version = 0
-    const build = (agreed: number): MetadataRequest => {
-      version = agreed
-      return {
-        // From version 1 on an empty list is no topic at all, so that only the brokers are told.
-        topics: names === null ? null : names.map((name) => ({ topicId: ZERO_UUID, name })),
-        // Before version 4 there is no choice.
-        allowAutoTopicCreation: allowAutoTopicCreation || agreed < 4,
-        includeClusterAuthorizedOperations: false,
-        includeTopicAuthorizedOperations: false,
-      }
-    }
-    const response = await this.#pool.control(metadata, build, { keepAlive: false })
-    return { version, response }
-  }
-
-  #take(question: Question, { version, response }: Answer, dropped: readonly string[]): void {
+  #take({ isFull, reason, names }: Question, { version, response }: MetadataAnswer): void {
     const { errorCode, brokers, topics, clusterId, controllerId } = response
     if (errorCode !== 0) throw this.#refused(brokerError(errorCode))
     if (brokers.length === 0) {
       throw kafkaError('BROKER_NOT_AVAILABLE', 'The metadata answer lists no brokers', { retriable: true })
     }
+    if (this.#clusterId !== null && clusterId !== this.#clusterId) {
+      const fields = { before: this.#clusterId, now: clusterId }
+      this.#options.log.warn(fields, 'the cluster id changed: these addresses lead to another cluster now')
+      this.#book.forgetEpochs()
+    }
+    this.#clusterId = clusterId
+    this.#controllerId = controllerId
     const now = this.#options.clock.now()
     const brokersChanged = this.#pool.setBrokers(brokers)
     const context = {
       epochsAreReliable: version >= RELIABLE_EPOCHS_FROM,
       isListed: (nodeId: number) => this.#pool.has(nodeId),
     }
-    const changed = this.#book.accept(question.names, topics, context, now)
-    if (question.kind === 'full') this.#space(brokersChanged || changed.size > 0, question.reason, now)
-    for (const name of dropped) changed.add(name)
-
-    if (this.#clusterId !== null && clusterId !== this.#clusterId) {
-      const fields = { before: this.#clusterId, now: clusterId }
-      this.#options.log.warn(fields, 'the cluster id changed: these addresses lead to another cluster now')
-    }
-    this.#clusterId = clusterId
-    this.#controllerId = controllerId
-    this.#hasAnswered = true
+    const changed = this.#book.accept(names, topics, context, now)
+    this.#pace.answered()
+    if (isFull && !this.#pace.answeredFull(brokersChanged || changed.size > 0, reason, now)) this.#pool.moveControl()
+    for (const name of this.#dropped.splice(0)) changed.add(name)
     this.#lastError = undefined
     this.#lastSuccessAt = now
-    this.#failures = 0
-    this.#retryAt = 0
-    this.#tryingSince = undefined
     this.#version++
     for (const { resolve } of this.#connecting) resolve()
     this.#connecting.clear()
     this.#tell(() => this.onUpdate?.(changed))
   }
 
-  // When the next full refresh may follow. Answers that change nothing come when a leader is lost and no other chosen yet.
-  #space(changed: boolean, reason: string | undefined, now: number): void {
-    const { retryBackoffMs, retryBackoffMaxMs, random } = this.#options
-    const isSeries = now - this.#agesFrom <= 2 * retryBackoffMaxMs
-    this.#uselessAnswers = changed ? 0 : isSeries ? this.#uselessAnswers + 1 : 1
-    const attempt = Math.max(0, this.#uselessAnswers - 1)
-    this.#refreshAllowedAt = now + backoffMs(attempt, retryBackoffMs, retryBackoffMaxMs, random)
-    this.#agesFrom = now
-    if (this.#uselessAnswers > 0 && this.#uselessAnswers % USELESS_ANSWERS_AT_MOST === 0 && reason !== AGE) {
-      this.#pool.moveControl()
-    }
-  }
-
   #refused(error: BrokerError): KafkaError {
-    if (error.name === REBOOTSTRAP_REQUIRED && this.#options.metadataRecoveryStrategy === 'rebootstrap') {
-      this.#pool.rebootstrap()
-    }
+    if (error.name === REBOOTSTRAP_REQUIRED && this.#options.metadataRecoveryStrategy === 'rebootstrap')
+      this.#rebootstrap()
     return kafkaError(error.name, `The broker refused to describe the cluster: ${error.meaning}`, {
       retriable: error.retriable || error.name === REBOOTSTRAP_REQUIRED,
     })
   }
 
-  #failed(question: Question, error: KafkaError): void {
-    const { clock, retryBackoffMs, retryBackoffMaxMs, random, log } = this.#options
-    const now = clock.now()
+  #failed(reason: string | undefined, error: KafkaError): void {
     this.#lastError = error
-    this.#retryAt = now + backoffMs(this.#failures++, retryBackoffMs, retryBackoffMaxMs, random)
-    if (this.#book.size > 0) {
-      if (question.kind === 'full') this.#refreshReason ??= question.reason
-    } else if (this.#connecting.size === 0) {
-      // Nobody needs anything: an idle producer whose cluster is down does not knock every second.
-      this.#refreshReason = undefined
-      if (this.#hasAnswered) this.#agesFrom = now
-    }
-    this.#rebootstrapWhenDue(now)
-    log.warn({ code: error.code, failures: this.#failures }, `no metadata: ${error.message}`)
+    this.#pace.failed(reason, this.#book.size > 0 || this.#connecting.size > 0, this.#options.clock.now())
+    this.#rebootstrapWhenDue()
+    this.#options.log.warn({ code: error.code, failures: this.#pace.failures }, `no metadata: ${error.message}`)
     if (!error.retriable) this.#rejectConnecting(error)
     this.#tell(() => this.onFailure?.(error))
   }
 
-  // While a request is under way the timer has nothing else to do.
-  #watchRebootstrap(): void {
-    const { metadataRecoveryStrategy, metadataRecoveryRebootstrapTriggerMs } = this.#options
-    if (metadataRecoveryStrategy === 'none' || this.#tryingSince === undefined) return
-    this.#timer.set(this.#tryingSince + metadataRecoveryRebootstrapTriggerMs)
-  }
-
-  #rebootstrapWhenDue(now: number): void {
-    const { metadataRecoveryStrategy, metadataRecoveryRebootstrapTriggerMs } = this.#options
-    if (metadataRecoveryStrategy === 'none' || this.#tryingSince === undefined || !this.#hasAnswered) return
-    if (this.#tryingSince + metadataRecoveryRebootstrapTriggerMs > now) return
-    this.#tryingSince = now
-    this.#pool.rebootstrap()
-  }
-
-  async #askForAllNames(): Promise<readonly string[]> {
-    try {
-      const { response } = await this.#request(null, false)
-      return response.topics.flatMap(({ name, errorCode, isInternal }) =>
-        name === null || errorCode !== 0 || isInternal ? [] : [name],
-      )
-    } catch (error) {
-      this.#options.log.debug({ err: error }, 'no list of topics to suggest a name from')
-      return []
+  // Also while a request is under way, which may be what hangs: the timer has nothing else to do then.
+  #rebootstrapWhenDue(): void {
+    const now = this.#options.clock.now()
+    if (this.#pace.rebootstrapAt <= now) {
+      this.#pace.rebootstrapped(now)
+      this.#rebootstrap()
     }
+    this.#timer.set(this.#pace.rebootstrapAt)
+  }
+
+  // What comes next may be another cluster.
+  #rebootstrap(): void {
+    this.#book.forgetEpochs()
+    this.#pool.rebootstrap()
   }
 
   #rejectConnecting(error: KafkaError): void {
@@ -439,5 +344,3 @@ export class Cluster {
     }
   }
 }
-
-const closedError = (): KafkaError => kafkaError('CLOSED', 'The producer was closed')

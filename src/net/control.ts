@@ -1,13 +1,13 @@
 // Control link: the connection for everything but Produce: metadata, producer ids, topics. Opened when something is asked, to whichever
 // broker can be reached; requests wait here, in order, until it is.
 // From: broker-pool.ts. To: campaign.ts, connection.ts.
-import { type KafkaError, kafkaError } from '../errors.ts'
+import type { KafkaError } from '../errors.ts'
 import type { Api } from '../protocol/api.ts'
-import { formatAddress } from './address.ts'
-import { type Candidate, type Failure, type Outcome, reachAny } from './campaign.ts'
+import { type Candidate, type Outcome, reachAny } from './campaign.ts'
 import type { Connection } from './connection.ts'
 import type { Connector } from './connector.ts'
 import type { NetOptions } from './options.ts'
+import { bootstrapFailed } from './reach-errors.ts'
 import { LazyTimer } from './timers.ts'
 
 /** What a link needs of the pool it belongs to. */
@@ -157,9 +157,7 @@ export class ControlLink {
     const { options, connector } = this.#home
     const abort = new AbortController()
     this.#become({ kind: 'connecting', abort })
-    const candidates = [...this.#home.candidates()]
-    const last = candidates.findIndex((candidate) => isSame(candidate, this.#last))
-    if (last !== -1) candidates.push(...candidates.splice(last, 1))
+    const candidates = elsewhereFirst(this.#home.candidates(), this.#last)
     void reachAny(candidates, connector, options.clock, abort.signal, (connection, cause) =>
       this.#ended(connection, cause),
     ).then((outcome) => this.#campaignEnded(outcome))
@@ -212,35 +210,12 @@ export class ControlLink {
   }
 }
 
-const isSame = (a: Candidate, b: Candidate | undefined): boolean =>
-  b !== undefined && a.address.host === b.address.host && a.address.port === b.address.port
-
-/** One line for each address, with what it said. */
-function bootstrapFailed(failures: readonly Failure[]): KafkaError {
-  const bootstrapOnly = failures.every(({ candidate }) => candidate.nodeId === undefined)
-  const what = bootstrapOnly ? 'bootstrap server' : 'known broker'
-  const hints = new Set(failures.map(({ error }) => error.hint))
-  const lines = failures.map(({ candidate, error }) => {
-    const where = formatAddress(candidate.address)
-    const text = hints.size > 1 ? error.message : withoutHint(error)
-    return text.includes(where) ? text : `${where}: ${text}`
-  })
-  const [first] = failures
-  const causes = failures.map(({ error }) => error)
-  return kafkaError(
-    'BOOTSTRAP_FAILED',
-    failures.length === 1
-      ? `The only ${what} cannot be reached: ${lines[0]}`
-      : `None of the ${failures.length} ${what}s can be reached:\n${lines.map((line) => `  ${line}`).join('\n')}`,
-    {
-      hint: hints.size === 1 ? first?.error.hint : undefined,
-      retriable: causes.length === 0 || causes.some((error) => error.retriable),
-      cause: causes.length === 1 ? causes[0] : new AggregateError(causes),
-    },
-  )
+// Known brokers before bootstrap addresses, and among either the one that we come from last.
+function elsewhereFirst(candidates: readonly Candidate[], last: Candidate | undefined): Candidate[] {
+  const rank = (candidate: Candidate): number =>
+    (candidate.nodeId === undefined ? 2 : 0) + (last !== undefined && isSame(candidate, last) ? 1 : 0)
+  return [...candidates].sort((a, b) => rank(a) - rank(b))
 }
 
-/** An error's message carries its hint at the end; where several are listed, the hint is said once. */
-export function withoutHint(error: KafkaError): string {
-  return error.hint === undefined ? error.message : error.message.slice(0, -`. ${error.hint}`.length)
-}
+const isSame = (a: Candidate, b: Candidate): boolean =>
+  a.address.host === b.address.host && a.address.port === b.address.port

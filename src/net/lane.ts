@@ -8,6 +8,7 @@ import { type Address, formatAddress } from './address.ts'
 import type { Connection, Exchange, ExchangeOptions } from './connection.ts'
 import type { Connector } from './connector.ts'
 import type { NetOptions } from './options.ts'
+import { notListed } from './reach-errors.ts'
 import { LazyTimer } from './timers.ts'
 
 export type LaneState =
@@ -243,9 +244,7 @@ export class Lane {
   #absent(): void {
     const { clock, random, reconnectBackoffMs, reconnectBackoffMaxMs } = this.#home.options
     const until = clock.now() + backoffMs(this.#absences++, reconnectBackoffMs, reconnectBackoffMaxMs, random)
-    const cause = kafkaError('CONNECTION_FAILED', `broker ${this.nodeId} is not among the brokers of the cluster now`, {
-      broker: this.brokerName,
-    })
+    const cause = notListed(this.nodeId)
     this.#lastError = cause
     this.#become({ kind: 'backoff', until, cause })
     clock.soon(() => this.#home.changed(this))
