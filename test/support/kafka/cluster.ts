@@ -12,7 +12,7 @@ import {
   type PartitionState,
   type TopicOptions,
 } from './admin.ts'
-import type { KafkaVersion } from './versions.ts'
+import { KAFKA_RELEASES, type KafkaRelease, type KafkaTool, type KafkaVersion } from './versions.ts'
 import { until } from './wait.ts'
 
 export interface KafkaNode extends Address {
@@ -33,8 +33,12 @@ export interface ClusterHost {
   resume(nodeId: number): Promise<void>
   /** The folder that holds a node's partitions, on this machine. */
   logDir(nodeId: number): string
-  /** Runs a class out of Kafka's own tools and gives its standard output. */
-  runTool(mainClass: string, args: readonly string[], input?: string | Uint8Array): Promise<string>
+  /** The address under which `runTool` reaches the cluster. */
+  readonly toolBootstrapServers: string
+  /** Runs one of Kafka's own programs, where the nodes' files are, and gives its standard output. */
+  runTool(tool: KafkaTool, args: readonly string[], input?: string): Promise<string>
+  /** A partition's .log files as `runTool` can read them, oldest first. */
+  segmentFiles(nodeId: number, topic: string, partition: number): Promise<readonly string[]>
   stopAll(): Promise<void>
 }
 
@@ -70,8 +74,8 @@ export class KafkaCluster {
   }
 
   /** Resolves when every running broker knows a leader for each partition, and all replicas are in sync. */
-  createTopic(name: string, partitions: number, options?: TopicOptions): Promise<void> {
-    return createTopic(this.#upNodes(), name, partitions, options)
+  async createTopic(name: string, partitions: number, options?: TopicOptions): Promise<void> {
+    return await createTopic(this.#upNodes(), name, partitions, options)
   }
 
   /** Creates a topic under a name that nothing else has, also on a cluster that outlives the tests, and gives the name. */
@@ -82,13 +86,13 @@ export class KafkaCluster {
   }
 
   /** Resolves when no running broker knows the topic. */
-  deleteTopic(name: string): Promise<void> {
-    return deleteTopic(this.#upNodes(), name)
+  async deleteTopic(name: string): Promise<void> {
+    return await deleteTopic(this.#upNodes(), name)
   }
 
   /** Grows the topic to `total` partitions. */
-  addPartitions(name: string, total: number): Promise<void> {
-    return addPartitions(this.#upNodes(), name, total)
+  async addPartitions(name: string, total: number): Promise<void> {
+    return await addPartitions(this.#upNodes(), name, total)
   }
 
   /** As the first running broker knows them, by partition. */
@@ -109,8 +113,8 @@ export class KafkaCluster {
   }
 
   /** The offset after the last readable record of each partition, by partition. */
-  endOffsets(topic: string): Promise<number[]> {
-    return endOffsets(this.#upNodes(), topic)
+  async endOffsets(topic: string): Promise<number[]> {
+    return await endOffsets(this.#upNodes(), topic)
   }
 
   /** SIGKILL: no farewell to the controller or the clients. What it has written stays. */
@@ -142,9 +146,24 @@ export class KafkaCluster {
     return this.#host.logDir(nodeId)
   }
 
-  /** One of Kafka's own tools, of the release's own jars. For ../clients. */
-  runTool(mainClass: string, args: readonly string[], input?: string | Uint8Array): Promise<string> {
-    return this.#host.runTool(mainClass, args, input)
+  /** A partition's segments, oldest first, as `runTool` can read them. */
+  segmentFiles(nodeId: number, topic: string, partition: number): Promise<readonly string[]> {
+    return this.#host.segmentFiles(nodeId, topic, partition)
+  }
+
+  /** One of Kafka's own programs, of the release's own jars. For ../clients. */
+  runTool(tool: KafkaTool, args: readonly string[], input?: string): Promise<string> {
+    return this.#host.runTool(tool, args, input)
+  }
+
+  /** The release that `runTool`'s programs are of. */
+  get toolRelease(): KafkaRelease {
+    return KAFKA_RELEASES[KAFKA_RELEASES[this.version ?? '4.3'].toolsFrom]
+  }
+
+  /** What `runTool` is given as --bootstrap-server; `bootstrapServers` unless the tools run elsewhere. */
+  get toolBootstrapServers(): string {
+    return this.#host.toolBootstrapServers
   }
 
   /** Ends every node and removes all data. Fine to call twice. */

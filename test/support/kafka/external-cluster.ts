@@ -1,10 +1,9 @@
 // A cluster that somebody else started and KAFKA_BOOTSTRAP_SERVERS names: topics can be made on it, its nodes are left alone.
 
 import type { ClusterHost, KafkaNode } from './cluster.ts'
-import { toolJarsDir } from './installation.ts'
-import { runJava } from './java.ts'
+import { runInstalledTool } from './installation.ts'
 
-const TOOLS = '4.3'
+const TOOLS = '4.3' // they talk to any broker from 2.1 on
 
 export function externalCluster(bootstrapServers: string): ClusterHost {
   const refuse = (what: string) => async (): Promise<never> => {
@@ -23,8 +22,9 @@ export function externalCluster(bootstrapServers: string): ClusterHost {
     logDir: () => {
       throw new Error('the data of an external cluster is not on this machine')
     },
-    runTool: async (mainClass, args, input) =>
-      await runJava(TOOLS, await toolJarsDir(TOOLS), { mainClass, args, ...(input === undefined ? {} : { input }) }),
+    segmentFiles: refuse('reading the files of a node'),
+    toolBootstrapServers: bootstrapServers,
+    runTool: (tool, args, input) => runInstalledTool(TOOLS, tool, args, input),
     stopAll: async () => {},
   }
 }

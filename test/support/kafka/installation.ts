@@ -5,8 +5,9 @@ import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeF
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { cachePath, makeOnce } from './cache.ts'
-import { type Found, findJava, findMaven, runJava, runToEnd } from './java.ts'
-import { KAFKA_RELEASES, type KafkaVersion } from './versions.ts'
+import { findJava, findMaven, runJava } from './java.ts'
+import { type Found, runToEnd } from './run.ts'
+import { KAFKA_RELEASES, type KafkaTool, type KafkaVersion } from './versions.ts'
 
 export interface Installation {
   readonly version: KafkaVersion
@@ -48,9 +49,16 @@ export function canInstall(versions: readonly KafkaVersion[]): Found {
   return java.found && !versions.every(isInstalled) ? findMaven() : java
 }
 
-/** The folder of jars in which this version's command-line tools run. */
-export async function toolJarsDir(version: KafkaVersion): Promise<string> {
-  return (await installKafka(KAFKA_RELEASES[version].toolsFrom)).jarsDir
+/** Runs one of this release's own command-line programs and gives its standard output. */
+export async function runInstalledTool(
+  version: KafkaVersion,
+  tool: KafkaTool,
+  args: readonly string[],
+  input?: string,
+): Promise<string> {
+  const { toolsFrom, tools } = KAFKA_RELEASES[version]
+  const { jarsDir } = await installKafka(toolsFrom)
+  return await runJava(toolsFrom, jarsDir, { mainClass: tools[tool], args, ...(input === undefined ? {} : { input }) })
 }
 
 /** Gives a new broker its formatted storage: the template's, under its own cluster, node and directory ids. */

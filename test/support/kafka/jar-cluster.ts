@@ -1,17 +1,17 @@
 // A cluster of brokers that run as processes of this machine, from the jars of installation.ts. With KRaft every node is broker and
 // controller; 2.8 gets a ZooKeeper. All data lies in a new folder that goes with the cluster.
 
-import { mkdirSync, mkdtempSync, statfsSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, statfsSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ownFolder, removeFolder } from './belongings.ts'
 import type { ClusterHost, KafkaNode } from './cluster.ts'
-import { copyStorage, type Installation, installKafka, randomKafkaId, toolJarsDir } from './installation.ts'
-import { javaCommand, loggingOption, runJava } from './java.ts'
+import { copyStorage, type Installation, installKafka, randomKafkaId, runInstalledTool } from './installation.ts'
+import { javaCommand, loggingOption } from './java.ts'
 import { freePorts } from './ports.ts'
 import { serverProperties } from './properties.ts'
 import { PortTaken, ServerProcess } from './server-process.ts'
-import { KAFKA_RELEASES, type KafkaVersion } from './versions.ts'
+import { KAFKA_RELEASES, type KafkaTool, type KafkaVersion } from './versions.ts'
 import { awaitBrokerForgotten, zooKeeperOptions } from './zookeeper.ts'
 
 export interface ClusterPlan {
@@ -108,13 +108,18 @@ class JarCluster implements ClusterHost {
     return join(this.#nodeFolder(nodeId), 'data')
   }
 
-  async runTool(mainClass: string, args: readonly string[], input?: string | Uint8Array): Promise<string> {
-    const { toolsFrom } = KAFKA_RELEASES[this.version]
-    return await runJava(toolsFrom, await toolJarsDir(this.version), {
-      mainClass,
-      args,
-      ...(input === undefined ? {} : { input }),
-    })
+  async segmentFiles(nodeId: number, topic: string, partition: number): Promise<readonly string[]> {
+    const folder = join(this.logDir(nodeId), `${topic}-${partition}`)
+    const names = readdirSync(folder).filter((name) => name.endsWith('.log'))
+    return names.sort().map((name) => join(folder, name))
+  }
+
+  get toolBootstrapServers(): string {
+    return this.nodes.map(({ host, port }) => `${host}:${port}`).join(',')
+  }
+
+  async runTool(tool: KafkaTool, args: readonly string[], input?: string): Promise<string> {
+    return await runInstalledTool(this.version, tool, args, input)
   }
 
   async stopAll(): Promise<void> {

@@ -1,15 +1,12 @@
 // Java and Maven as they stand on this machine, and running one of Kafka's command-line tools. From: the machine. To: installation.ts,
 // server-process.ts, the clients in ../clients.
 
-import { type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process'
+import { type SpawnSyncReturns, spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { type Found, runToEnd } from './run.ts'
 import { KAFKA_RELEASES, type KafkaVersion } from './versions.ts'
 
 const OLDEST_JAVA = 17 // brokers 4.x ask for it
-
-export type Found =
-  | { readonly found: true; readonly command: string }
-  | { readonly found: false; readonly reason: string }
 
 /** Java 17 or later: that of JAVA_HOME, else the one on the PATH. */
 export const findJava = once(() => {
@@ -71,40 +68,4 @@ export interface JavaRun {
 export function runJava(version: KafkaVersion, jarsDir: string, run: JavaRun): Promise<string> {
   const args = [...SHORT_LIVED, loggingOption(version, 'tool'), '-cp', `${jarsDir}/*`, run.mainClass, ...run.args]
   return runToEnd(javaCommand(), args, { what: run.mainClass, ...run })
-}
-
-export interface CommandRun {
-  readonly what: string
-  readonly input?: string | Uint8Array
-  readonly timeoutMs?: number
-  readonly env?: NodeJS.ProcessEnv
-}
-
-/** Any program, in the same way as `runJava`. */
-export function runToEnd(command: string, args: readonly string[], run: CommandRun): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const timeoutMs = run.timeoutMs ?? 60_000
-    const child = spawn(command, args, {
-      stdio: [run.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
-      env: run.env ?? process.env,
-      timeout: timeoutMs,
-      killSignal: 'SIGKILL',
-    })
-    const out: Buffer[] = []
-    const err: Buffer[] = []
-    child.stdout!.on('data', (chunk: Buffer) => out.push(chunk))
-    child.stderr!.on('data', (chunk: Buffer) => err.push(chunk))
-    child.on('error', (error) => reject(new Error(`${run.what}: ${error.message}`, { cause: error })))
-    child.on('close', (code, signal) => {
-      const output = Buffer.concat(out).toString('utf8')
-      if (code === 0) return resolve(output)
-      const ended = signal === null ? `ended with ${code}` : `was ended by ${signal} (limit ${timeoutMs} ms)`
-      reject(
-        new Error(`${run.what} ${ended}\n${output.slice(-4000)}\n${Buffer.concat(err).toString('utf8').slice(-4000)}`),
-      )
-    })
-    // A program that ends without reading its input says why on its error output; that is what is reported.
-    child.stdin?.on('error', (error) => err.push(Buffer.from(`standard input: ${error.message}\n`)))
-    if (run.input !== undefined) child.stdin?.end(run.input)
-  })
 }

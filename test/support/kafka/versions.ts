@@ -2,6 +2,8 @@
 
 export type KafkaVersion = '4.4' | '4.3' | '3.9' | '2.8'
 
+export type KafkaTool = 'consoleConsumer' | 'consoleProducer' | 'dumpLogSegments'
+
 export interface KafkaRelease {
   readonly version: KafkaVersion
   /** The release that pom/<version>/pom.xml names. */
@@ -16,6 +18,8 @@ export interface KafkaRelease {
     readonly consoleProducer: string
     readonly dumpLogSegments: string
   }
+  /** The option by which the console consumer's formatter and the console producer's reader take a property. */
+  readonly toolOptions: { readonly formatter: string; readonly reader: string }
   /** The official image; 3.7 was the first release that had one. */
   readonly image: string | undefined
 }
@@ -26,6 +30,9 @@ const NEW_TOOLS = {
   dumpLogSegments: 'org.apache.kafka.tools.DumpLogSegments',
 }
 
+const NEW_OPTIONS = { formatter: '--formatter-property', reader: '--reader-property' }
+const OLD_OPTIONS = { formatter: '--property', reader: '--property' }
+
 export const KAFKA_RELEASES: Readonly<Record<KafkaVersion, KafkaRelease>> = {
   '4.4': {
     version: '4.4',
@@ -34,6 +41,7 @@ export const KAFKA_RELEASES: Readonly<Record<KafkaVersion, KafkaRelease>> = {
     logging: 'log4j2',
     toolsFrom: '4.3',
     tools: NEW_TOOLS,
+    toolOptions: NEW_OPTIONS,
     image: 'apache/kafka:4.4.0',
   },
   '4.3': {
@@ -43,6 +51,7 @@ export const KAFKA_RELEASES: Readonly<Record<KafkaVersion, KafkaRelease>> = {
     logging: 'log4j2',
     toolsFrom: '4.3',
     tools: NEW_TOOLS,
+    toolOptions: NEW_OPTIONS,
     image: 'apache/kafka:4.3.1',
   },
   '3.9': {
@@ -56,6 +65,7 @@ export const KAFKA_RELEASES: Readonly<Record<KafkaVersion, KafkaRelease>> = {
       consoleProducer: 'kafka.tools.ConsoleProducer',
       dumpLogSegments: 'kafka.tools.DumpLogSegments',
     },
+    toolOptions: OLD_OPTIONS,
     image: 'apache/kafka:3.9.2',
   },
   '2.8': {
@@ -69,6 +79,7 @@ export const KAFKA_RELEASES: Readonly<Record<KafkaVersion, KafkaRelease>> = {
       consoleProducer: 'kafka.tools.ConsoleProducer',
       dumpLogSegments: 'kafka.tools.DumpLogSegments',
     },
+    toolOptions: OLD_OPTIONS,
     image: undefined,
   },
 }
