@@ -47,7 +47,7 @@ export interface RecordContext {
  * @throws CORRUPT_MESSAGE with the offset in `section`.
  */
 export function decodeRecords(section: Uint8Array, batch: RecordContext): BatchRecord[] {
-  return corruptAt('records', () => {
+  return corruptAt('records section', () => {
     const reader = new Reader(section)
     const records: BatchRecord[] = []
     // Compaction leaves gaps between the deltas, never another order.

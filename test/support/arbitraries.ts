@@ -360,7 +360,8 @@ function kind<Message>(
     encode(message, version) {
       const writer = new Writer()
       encode(writer, message as Message, version)
-      return writer.finish()
+      // A plain array, no Buffer: what is read from it compares with what was written.
+      return new Uint8Array(writer.finish())
     },
     decode(bytes, version) {
       const reader = new Reader(bytes)
