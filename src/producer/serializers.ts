@@ -25,4 +25,4 @@ export const bytesSerializer: Serializer<Uint8Array | ArrayBuffer | DataView> = 
   throw new TypeError(`bytesSerializer takes bytes, and this is ${kindOf(value)}`)
 }
 
-const kindOf = (value: unknown): string => (Array.isArray(value) ? 'an array' : `of type ${typeof value}`)
+const kindOf = (value: unknown): string => (Array.isArray(value) ? 'an array' : `a value of type ${typeof value}`)
