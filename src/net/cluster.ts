@@ -299,8 +299,8 @@ export class Cluster {
   }
 
   #refused(error: BrokerError): KafkaError {
-    if (error.name === REBOOTSTRAP_REQUIRED && this.#options.metadataRecoveryStrategy === 'rebootstrap')
-      this.#rebootstrap()
+    const mayRebootstrap = this.#options.metadataRecoveryStrategy === 'rebootstrap'
+    if (error.name === REBOOTSTRAP_REQUIRED && mayRebootstrap) this.#rebootstrap()
     return kafkaError(error.name, `The broker refused to describe the cluster: ${error.meaning}`, {
       retriable: error.retriable || error.name === REBOOTSTRAP_REQUIRED,
     })
