@@ -41,7 +41,9 @@ function* logicalLines(text: string): Generator<LogicalLine> {
   let isContinued = false
   for (let index = 0; index < natural.length; index++) {
     const part = natural[index]!.replace(/^[ \t\f]+/, '')
-    if (!isContinued) {
+    // A lone backslash joins nothing to the next line: that one is the first.
+    if (!isContinued || line === '') {
+      isContinued = false
       // A comment or an empty line ends here, whatever stands at its end: a backslash does not continue it.
       if (part === '' || part.startsWith('#') || part.startsWith('!')) continue
       line = ''
