@@ -36,6 +36,8 @@ interface LogicalLine {
 function* logicalLines(text: string): Generator<LogicalLine> {
   // Editors on Windows put a byte order mark in front.
   const natural = text.replace(/^\uFEFF/, '').split(/\r\n|\n|\r/)
+  // What stands behind the last line end is no line when it is empty.
+  if (natural.at(-1) === '') natural.pop()
   let line = ''
   let number = 0
   let isContinued = false
