@@ -92,7 +92,9 @@ export async function startWireServer(script: WireScript, host = '127.0.0.1'): P
 
 /** The same over any stream, for the far end of a memory duplex. */
 export function wirePeer(stream: Duplex): WirePeer {
-  let unread: Buffer = Buffer.alloc(0)
+  let unread: Buffer[] = []
+  /** So many bytes must be there before it is worth looking. */
+  let neededBytes = 4
   let isGone = false
   let wake: (() => void) | undefined
   const gone = new Promise<void>((resolve) => {
@@ -107,16 +109,17 @@ export function wirePeer(stream: Duplex): WirePeer {
     stream.on('error', leave)
   })
   stream.on('data', (chunk: Buffer) => {
-    unread = Buffer.concat([unread, chunk])
+    unread.push(chunk)
     wake?.()
   })
 
   const takeFrame = (): Buffer | undefined => {
-    const end = unread.length >= 4 ? 4 + unread.readInt32BE(0) : Number.POSITIVE_INFINITY
-    if (unread.length < end) return undefined
-    const frame = unread.subarray(4, end)
-    unread = unread.subarray(end)
-    return frame
+    if (unread.reduce((total, chunk) => total + chunk.length, 0) < neededBytes) return undefined
+    const whole = Buffer.concat(unread)
+    const end = 4 + whole.readInt32BE(0)
+    unread = whole.length < end ? [whole] : [whole.subarray(end)]
+    neededBytes = whole.length < end ? end : 4
+    return whole.length < end ? undefined : whole.subarray(4, end)
   }
   const send = (literal: Literal): Promise<void> =>
     new Promise((resolve, reject) => {
