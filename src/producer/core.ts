@@ -1,0 +1,396 @@
+// Ties the parts of a producer together: who is told what, and what happens in a turn of the event loop.
+// From: producer.ts, whose members call it. To: intake, accumulator, sender, fate, settle queue, net.
+//
+//   turn:  metadata for new topics ─► the line ─► sender.pass ─► callbacks, 5 ms at most ─► ready()
+//
+// A turn is one setImmediate, asked for by whatever may have changed something, and never from within `send`'s own work. Everything here
+// runs in the async context in which the producer was made, so that a request's AsyncLocalStorage does not leak into sockets and timers.
+
+import { AsyncResource } from 'node:async_hooks'
+import type { Clock } from '../clock.ts'
+import { type KafkaError, kafkaError } from '../errors.ts'
+import { consoleLog, type RateLimitedLog, rateLimited } from '../logger.ts'
+import { BrokerPool } from '../net/broker-pool.ts'
+import { Cluster } from '../net/cluster.ts'
+import { RECORDS_AT } from "../protocol/record-batch.ts"
+import { Crc32cKernel } from '../protocol/crc32c.ts'
+import { Accumulator } from './accumulator.ts'
+import { Arena } from './arena.ts'
+import { Deadlines } from './deadlines.ts'
+import { Expiry } from './expiry.ts'
+import { Fate } from './fate.ts'
+import { type Generation, Generations } from './generations.ts'
+import { Intake, type Prepared } from './intake.ts'
+import { Leaders } from './leaders.ts'
+import { Line, type Waiter } from './line.ts'
+import { updateLoad } from './load.ts'
+import { Metrics } from './metrics.ts'
+import type { ResolvedOptions } from './options.ts'
+import { ProducerId } from './producer-id.ts'
+import { recordBytesBound } from './record-encoder.ts'
+import { Room } from './room.ts'
+import { Sender } from './sender.ts'
+import { SettleQueue } from './settle-queue.ts'
+import { SLOT_NOBODY, SLOT_PROMISE, type SlotKind, SlotsPool } from './slots.ts'
+import type { Topic } from './topic.ts'
+import { TopicWaits } from './topic-waits.ts'
+import type { SendMany } from './send-many.ts'
+import type { Interceptor } from './types.ts'
+import { RecordWaiter } from './waiters.ts'
+
+export type CoreState =
+  | { readonly kind: 'open' }
+  | { readonly kind: 'closing' }
+  | { readonly kind: 'closed' }
+  | { readonly kind: 'failed'; readonly error: KafkaError }
+
+export class Core {
+  state: CoreState = { kind: 'open' }
+  readonly options: ResolvedOptions
+  readonly clock: Clock
+  readonly log: RateLimitedLog
+  readonly metrics: Metrics
+  readonly generations = new Generations()
+  readonly line = new Line()
+  readonly accumulator: Accumulator
+  readonly intake: Intake
+  readonly settleQueue: SettleQueue
+  readonly sender: Sender
+  readonly pool: BrokerPool
+  readonly cluster: Cluster
+  readonly fate: Fate
+  readonly room: Room
+  readonly topicWaits: TopicWaits
+  readonly deadlines: Deadlines
+  readonly expiry: Expiry
+  readonly producerId: ProducerId
+  /** Epoch milliseconds of the last acknowledged record. */
+  lastSuccessAt: number | null = null
+  /** Promises of `send` that have not settled. */
+  pendingPromises = 0
+
+  readonly #leaders: Leaders
+  readonly #newTopics = new Set<Topic>()
+  readonly #turn: () => void
+  #isTurnAsked = false
+  #releaseHold: (() => void) | null = null
+
+  constructor(options: ResolvedOptions) {
+    const { clock, random, bufferMemory, batchSize } = options
+    this.options = options
+    this.clock = clock
+    const log = rateLimited(options.logger ?? consoleLog, clock)
+    this.log = log
+    this.metrics = new Metrics(clock)
+    const isIdempotent = options.enableIdempotence
+    const kernel = Crc32cKernel.create(bufferMemory)
+    if (kernel.refusal !== undefined) log.info({ kind: kernel.kind, err: kernel.refusal }, 'no fast CRC-32C here')
+    const arena = new Arena(kernel.arena, bufferMemory, batchSize, () => this.askForTurn())
+    const slots = new SlotsPool()
+    const net = { ...options, log }
+    this.pool = new BrokerPool(net)
+    this.cluster = new Cluster(this.pool, net)
+    this.settleQueue = new SettleQueue(slots, this.generations, clock, log, observerOf(options.interceptors, log), (count) => {
+      this.pendingPromises -= count
+    })
+    this.accumulator = new Accumulator({ ...options, isIdempotent }, arena, slots, clock, random, {
+      onOpened: (batch) => {
+        this.deadlines.expect(this.expiry.endsAt(batch))
+        if (batch.partition !== null && batch.partition.missingSince > 0) this.cluster.refresh('a partition is missing')
+      },
+      onDue: (partition) => this.sender.markDue(partition),
+      onUnknownTopic: (topic) => this.#newTopics.add(topic),
+      onRefused: (kind, first, second, error, generation) => this.refuse(kind, first, second, error, generation),
+    })
+    this.intake = new Intake(options as ConstructorParameters<typeof Intake>[0], this.accumulator, clock, log)
+    this.producerId = new ProducerId(this.pool, options, log, () => this.askForTurn(), (error) => this.fail(error))
+    this.#leaders = new Leaders(this.accumulator, isIdempotent, {
+      laneOf: (nodeId) => this.sender.laneOf(nodeId),
+      onDrainable: (partition) => this.sender.onDrainable(partition),
+    })
+    this.fate = new Fate(
+      this.accumulator,
+      this.settleQueue,
+      { ...options, isIdempotent },
+      {
+        onDrainable: (partition) => this.sender.onDrainable(partition),
+        onBackoff: (partition) => this.sender.backOff(partition),
+        onRefreshMetadata: (reason) => this.cluster.refresh(reason),
+        onFatal: (error) => this.fail(error),
+        onEpochsUsedUp: (identity) => this.producerId.renew(identity),
+        onDelivered: () => {
+          this.lastSuccessAt = clock.wallTimeMs()
+        },
+      },
+      this.metrics,
+      log,
+    )
+    const parts = {
+      accumulator: this.accumulator,
+      generations: this.generations,
+      fate: this.fate,
+      leaders: this.#leaders,
+      producerId: this.producerId,
+      pool: this.pool,
+      cluster: this.cluster,
+      crc: kernel,
+      metrics: this.metrics,
+      clock,
+      log,
+      afterEvent: () => this.#afterEvent(),
+    }
+    this.sender = new Sender({ ...options, isIdempotent }, parts, () => this.askForTurn())
+    this.room = new Room(this)
+    this.topicWaits = new TopicWaits(this)
+    this.expiry = new Expiry(this)
+    this.deadlines = new Deadlines(clock, (now) => this.expiry.sweep(now))
+    this.#turn = AsyncResource.bind(() => this.#runTurn())
+    this.cluster.onUpdate = (changed) => this.#onMetadata(changed)
+    this.cluster.onFailure = (error) => log.warn({ code: error.code, err: error }, 'no metadata; trying again')
+    this.pool.onLaneChange = (lane) => this.sender.onLaneChange(lane)
+    for (const note of options.notes) log.warn({}, note)
+  }
+
+  // ── Records ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** A promise's record: into a batch, or into the line when there is no room or others wait already. */
+  take(prepared: Prepared, kind: SlotKind, first: unknown, second: unknown): Waiter | null {
+    const generation = this.generations.accept()
+    const now = this.intake.now()
+    if (kind === SLOT_PROMISE) this.pendingPromises++
+    this.askForTurn()
+    if (this.line.isEmpty && this.add(prepared, kind, first, second, generation, now)) return null
+    return this.#queueUp(prepared, kind, first, second, generation, now)
+  }
+
+  #queueUp(
+    prepared: Prepared,
+    kind: SlotKind,
+    first: unknown,
+    second: unknown,
+    generation: Generation,
+    now: number,
+  ): Waiter | null {
+    const bytes = recordBytesBound(prepared.key, prepared.value, prepared.headers)
+    const { maxWaitingSends, maxWaitingBytes } = this.options
+    if (this.line.count >= maxWaitingSends || this.line.bytes + bytes > maxWaitingBytes) {
+      const limit = this.line.count >= maxWaitingSends ? `maxWaitingSends (${maxWaitingSends})` : `maxWaitingBytes (${maxWaitingBytes})`
+      this.#refuseFull(prepared, kind, first, second, generation, `bufferMemory is full, and so is the line of waiting sends: ${limit}`)
+      return null
+    }
+    const waiter = new RecordWaiter(prepared, kind, first, second, generation, now, this.accumulator, (...args) => this.refuse(...args))
+    this.#waitInLine(waiter)
+    return waiter
+  }
+
+  #waitInLine(waiter: Waiter): void {
+    this.metrics.lineFormed()
+    this.line.push(waiter)
+    this.deadlines.expect(this.expiry.waitEndsAt(waiter))
+  }
+
+  /** A record that may not wait: into a batch, or what `overflow` says. */
+  takeOrOverflow(prepared: Prepared, kind: SlotKind, first: unknown, second: unknown): void {
+    const generation = this.generations.accept()
+    const now = this.intake.now()
+    this.askForTurn()
+    // The line comes first: what it waits for is not given to somebody else.
+    if (this.line.isEmpty) {
+      if (this.add(prepared, kind, first, second, generation, now)) return
+      if (this.options.overflow === 'drop-oldest') {
+        while (this.expiry.dropOldest()) if (this.add(prepared, kind, first, second, generation, now)) return
+      }
+    }
+    this.#refuseFull(prepared, kind, first, second, generation, `bufferMemory (${this.options.bufferMemory} bytes) is full`)
+  }
+
+  #refuseFull(prepared: Prepared, kind: SlotKind, first: unknown, second: unknown, generation: Generation, why: string): void {
+    this.metrics.refused(1)
+    this.metrics.recordsFailed(prepared.topic, 1)
+    const error = kafkaError('BUFFER_FULL', `no room for a record of topic ${prepared.topic}: ${why}`, {
+      topic: prepared.topic,
+      hint:
+        kind === SLOT_PROMISE
+          ? 'Await send, or use sendMany or writable, which take records as room comes.'
+          : 'Wait for ready() when enqueue answers false, or raise bufferMemory.',
+    })
+    this.refuse(kind, first, second, error, generation)
+  }
+
+  takeMany(many: SendMany): void {
+    this.askForTurn()
+    if (this.line.isEmpty && many.tryEnter()) return
+    if (this.line.count < this.options.maxWaitingSends) {
+      this.#waitInLine(many)
+      return
+    }
+    const why = `bufferMemory is full, and so is the line of waiting sends: maxWaitingSends (${this.options.maxWaitingSends})`
+    many.giveUp(kafkaError('BUFFER_FULL', `no room for the rest of a sendMany: ${why}`), 0)
+  }
+
+  /** Why nothing is taken any more. */
+  refusal(): KafkaError {
+    return this.state.kind === 'failed' ? this.state.error : kafkaError('CLOSED', 'the producer is closed: it takes no more records')
+  }
+
+  /** A record that could not even be prepared. */
+  countRefused(record: unknown): void {
+    const topic: unknown = (record as { topic?: unknown } | null)?.topic
+    this.metrics.recordsFailed(typeof topic === 'string' ? topic : '', 1)
+  }
+
+  /** Takes a prepared record; false: there is no room. */
+  add(prepared: Prepared, kind: SlotKind, first: unknown, second: unknown, generation: Generation, now: number): boolean {
+    const { topic, partition, key, value, headers, timestamp, record } = prepared
+    const target = this.accumulator.topic(topic)
+    return this.accumulator.add(target, partition, key, value, headers, timestamp, record, kind, first, second, generation, now)
+  }
+
+  /** The record settles with this error, from a later turn. Its generation counts it already. */
+  refuse(kind: SlotKind, first: unknown, second: unknown, error: KafkaError, generation: Generation): void {
+    if (kind === SLOT_NOBODY) this.log.warn({ code: error.code, err: error }, 'a record failed and nobody asked to be told')
+    this.settleQueue.refuse(kind, first, second, error, generation)
+    this.askForTurn()
+  }
+
+  // ── Turns ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  askForTurn(): void {
+    if (this.#isTurnAsked || this.state.kind === 'closed') return
+    this.#isTurnAsked = true
+    this.clock.soon(this.#turn)
+  }
+
+  #runTurn(): void {
+    this.#isTurnAsked = false
+    if (this.state.kind === 'closed') return
+    this.intake.forgetClock()
+    this.#trackNewTopics()
+    this.serveLine()
+    this.#updateLoads()
+    this.sender.pass()
+    this.#afterEvent()
+  }
+
+  /** After anything that may have settled records: callbacks, room, and whether the process has to stay. */
+  #afterEvent(): void {
+    this.intake.forgetClock()
+    const isMore = this.settleQueue.run()
+    this.room.look()
+    if (this.line.isEmpty && this.room.isAmple) this.accumulator.isUnderPressure = false
+    if (isMore || this.#headFits()) this.askForTurn()
+    this.#hold()
+  }
+
+  #headFits(): boolean {
+    const head = this.line.head()
+    return head !== undefined && this.accumulator.arena.hasRoomFor(RECORDS_AT + head.neededBytes)
+  }
+
+  /** Records that have not settled keep the process alive; nothing else does. */
+  #hold(): void {
+    const isNeeded = this.generations.outstanding > 0
+    if (isNeeded && this.#releaseHold === null) this.#releaseHold = this.pool.hold()
+    else if (!isNeeded && this.#releaseHold !== null) {
+      this.#releaseHold()
+      this.#releaseHold = null
+    }
+  }
+
+  #trackNewTopics(): void {
+    for (const topic of this.#newTopics) {
+      const metadata = this.cluster.topic(topic.name)
+      this.cluster.track(topic.name)
+      if (metadata !== undefined) this.#leaders.update(topic, metadata, this.clock.now())
+      else this.deadlines.expect(this.expiry.stagedEndsAt(topic))
+    }
+    this.#newTopics.clear()
+  }
+
+  /** The head of the line gets in as long as there is room; nobody overtakes it. */
+  serveLine(): void {
+    for (let waiter = this.line.head(); waiter !== undefined; waiter = this.line.head()) {
+      if (!waiter.tryEnter()) return
+      this.line.shift()
+    }
+    this.metrics.lineCleared()
+  }
+
+  #updateLoads(): void {
+    const { partitioner, partitionerAdaptive, partitionerAvailabilityTimeoutMs } = this.options
+    if (partitioner !== 'java' || !partitionerAdaptive) return
+    for (const topic of this.accumulator.topics.values()) {
+      if (topic.isKeylessUsed) updateLoad(topic, { availabilityTimeoutMs: partitionerAvailabilityTimeoutMs })
+    }
+  }
+
+  // ── Metadata ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #onMetadata(changed: ReadonlySet<string>): void {
+    const now = this.clock.now()
+    for (const name of changed) {
+      const topic = this.accumulator.topics.get(name)
+      if (topic === undefined) continue
+      const metadata = this.cluster.topic(name)
+      if (metadata !== undefined) this.#leaders.update(topic, metadata, now)
+      else this.expiry.topicIsGone(topic)
+    }
+    this.topicWaits.look(changed)
+    this.askForTurn()
+  }
+
+  // ── Ends ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Of no more use: everything that is out fails with this error, and so does everything that comes. */
+  fail(error: KafkaError): void {
+    if (this.state.kind === 'closed' || this.state.kind === 'failed') return
+    this.log.error({ code: error.code, err: error }, 'the producer has failed for good')
+    this.state = { kind: 'failed', error }
+    this.abandonAll(error)
+    this.room.rejectAll(error)
+    this.askForTurn()
+  }
+
+  /** Settles everything that is out with `error`, whatever it waits for; answers how many records that were. */
+  abandonAll(error: KafkaError): number {
+    let count = 0
+    for (const waiter of this.line.takeAll()) waiter.giveUp(error, 0)
+    for (const batch of [...this.accumulator.unsettled]) {
+      count += batch.count - batch.goneCount
+      this.expiry.abandon(batch, error)
+    }
+    return count
+  }
+
+  /** Every socket, timer and wait gone. What is still out has been settled before. */
+  async shutDown(): Promise<void> {
+    this.sender.stop()
+    while (this.settleQueue.run()) await new Promise<void>((resolve) => this.clock.soon(resolve))
+    this.state = { kind: 'closed' }
+    this.deadlines.clear()
+    this.producerId.close()
+    this.cluster.close()
+    const closed = kafkaError('CLOSED', 'the producer is closed')
+    this.room.rejectAll(closed)
+    this.topicWaits.rejectAll(closed)
+    this.#releaseHold?.()
+    this.#releaseHold = null
+    await this.pool.close()
+    this.log.close()
+  }
+}
+
+/** The interceptors' view of the outcomes; one that throws is logged and passed over. */
+function observerOf(interceptors: readonly Interceptor[], log: RateLimitedLog) {
+  const listening = interceptors.filter((interceptor) => interceptor.onAcknowledgement !== undefined)
+  if (listening.length === 0) return null
+  return (error: KafkaError | null, metadata: Parameters<NonNullable<Interceptor['onAcknowledgement']>>[0]): void => {
+    for (const interceptor of listening) {
+      try {
+        interceptor.onAcknowledgement!(metadata, error)
+      } catch (fault) {
+        log.warn({ err: fault }, 'an interceptor threw in onAcknowledgement')
+      }
+    }
+  }
+}

@@ -1,0 +1,348 @@
+// Carries out what outcome.ts decided about a batch that is back on the ground, and ends batches whose time is over.
+// From: sender.ts (answers, lost connections), producer.ts (deadlines, close, drop-oldest). To: partition.ts, recut.ts, settle-queue.ts.
+//
+// The walk through a failure with idempotence. Five batches b1..b5 fly. The broker refuses b2 for good, b3..b5 are answered
+// OUT_OF_ORDER, since they do not follow b1. b2 settles; its sequence will never arrive, so the partition rebases: b3..b5 are back in
+// `ready`, nothing of them is unclear, nothing flies, so they get epoch + 1 and sequences from 0 and go again, in order.
+// Had b2 expired instead while its connection was dead, b3..b5 would be unclear: they are first repeated with their old sequences.
+
+import { backoffMs } from '../backoff.ts'
+import { type ErrorDetails, type KafkaError, kafkaError } from '../errors.ts'
+import type { Log } from '../logger.ts'
+import { RECORDS_AT } from '../protocol/record-batch.ts'
+import type { BrokerError } from '../protocol/error-codes.ts'
+import type { Accumulator } from './accumulator.ts'
+import type { Batch } from './batch.ts'
+import type { Metrics } from './metrics.ts'
+import type { Answer, Outcome } from './outcome.ts'
+import { decide } from './outcome.ts'
+import { HOLD_BACKOFF, type Partition } from './partition.ts'
+import { recut } from './recut.ts'
+import { type Identity, sequenceAfter } from './sequences.ts'
+import { SLOT_PROMISE } from './slots.ts'
+import type { SettleQueue } from './settle-queue.ts'
+
+export interface FateOptions {
+  readonly retries: number
+  readonly retryBackoffMs: number
+  readonly retryBackoffMaxMs: number
+  readonly random: () => number
+  readonly isIdempotent: boolean
+}
+
+export interface FateHooks {
+  /** The partition may be drained again, or for the first time. */
+  onDrainable(partition: Partition): void
+  /** Nothing of it before this instant. */
+  onBackoff(partition: Partition): void
+  onRefreshMetadata(reason: string): void
+  onFatal(error: KafkaError): void
+  /** A partition has used up the epochs of this producer id. */
+  onEpochsUsedUp(identity: Identity): void
+  onDelivered(): void
+}
+
+export class Fate {
+  readonly #accumulator: Accumulator
+  readonly #queue: SettleQueue
+  readonly #options: FateOptions
+  readonly #hooks: FateHooks
+  readonly #metrics: Metrics
+  readonly #log: Log
+
+  constructor(
+    accumulator: Accumulator,
+    queue: SettleQueue,
+    options: FateOptions,
+    hooks: FateHooks,
+    metrics: Metrics,
+    log: Log,
+  ) {
+    this.#accumulator = accumulator
+    this.#queue = queue
+    this.#options = options
+    this.#hooks = hooks
+    this.#metrics = metrics
+    this.#log = log
+  }
+
+  /** The attempt of this batch is over. `where` is the broker's name, for messages. */
+  land(partition: Partition, batch: Batch, answer: Answer, where: string, now: number): void {
+    const isOldest = isOldestOut(partition, batch)
+    partition.land(batch)
+    if (answer.kind === 'lost' && !answer.mayBeOnTheWire) batch.attempts--
+    const outcome = decide(
+      {
+        count: batch.count,
+        attempts: batch.attempts,
+        isUnclear: batch.isUnclear,
+        isOldest,
+        isIdempotent: this.#options.isIdempotent,
+        retries: this.#options.retries,
+      },
+      answer,
+    )
+    if (batch.state === 'ghost') this.#landGhost(partition, batch)
+    else this.#carryOut(partition, batch, outcome, answer, where, now)
+    this.afterLanding(partition)
+  }
+
+  /** Its records settled long ago; only now are its bytes free, and the partition a step closer to its rebase. */
+  #landGhost(partition: Partition, batch: Batch): void {
+    batch.state = 'settled'
+    this.#accumulator.releaseRegion(batch)
+    if (this.#options.isIdempotent) partition.sequences.startRebase()
+  }
+
+  #carryOut(partition: Partition, batch: Batch, outcome: Outcome, answer: Answer, where: string, now: number): void {
+    switch (outcome.kind) {
+      case 'delivered':
+        if (this.#options.isIdempotent) this.#accepted(partition, batch)
+        this.#settle(batch, { kind: 'delivered', baseOffset: outcome.baseOffset, logAppendTimeMs: outcome.logAppendTimeMs })
+        this.#hooks.onDelivered()
+        this.#metrics.recordsDelivered(batch.topicName, batch.count - batch.goneCount, now - batch.createdAt)
+        return
+      case 'retry':
+        this.#retry(partition, batch, outcome, answer, where, now)
+        return
+      case 'rebase':
+        this.#rebase(partition, batch, outcome.error, where)
+        return
+      case 'split':
+        this.#log.debug({ topic: batch.topicName, partition: batch.partitionIndex, bytes: batch.byteLength }, 'splitting a batch')
+        this.#metrics.batchSplit()
+        this.#split(partition, batch)
+        return
+      case 'sift':
+        this.#sift(partition, batch, outcome.error, outcome.culprits, answer, where)
+        return
+      case 'fail':
+        this.#refuse(partition, batch, outcome, answer, where, now)
+        return
+    }
+  }
+
+  #accepted(partition: Partition, batch: Batch): void {
+    const { sequences } = partition
+    if (batch.identity === sequences.identity && batch.epoch === sequences.epoch && !sequences.isRebasing) sequences.isProven = true
+  }
+
+  #retry(
+    partition: Partition,
+    batch: Batch,
+    outcome: Extract<Outcome, { kind: 'retry' }>,
+    answer: Answer,
+    where: string,
+    now: number,
+  ): void {
+    batch.isUnclear = outcome.isUnclear
+    batch.lastError = this.#brokerFault(outcome.error, batch, answer, where, {})
+    if (!outcome.isCounted && answer.kind === 'answered') batch.attempts--
+    if (outcome.isResealed) batch.isSealed = false
+    if (this.#options.isIdempotent) partition.sequences.isProven = false
+    partition.putBack(batch)
+    this.#metrics.recordsRetried(batch.topicName, batch.count)
+    if (outcome.error.refreshMetadata) this.#hooks.onRefreshMetadata(outcome.error.name)
+    if (outcome.waits) {
+      const { retryBackoffMs, retryBackoffMaxMs, random } = this.#options
+      const wait = backoffMs(Math.max(0, batch.attempts - 1), retryBackoffMs, retryBackoffMaxMs, random)
+      partition.backoffUntil = now + wait
+      partition.hold |= HOLD_BACKOFF
+      this.#hooks.onBackoff(partition)
+    }
+  }
+
+  /** The broker has neither this batch nor any later one: what is unclear about them is clear now. */
+  #rebase(partition: Partition, batch: Batch, error: BrokerError, where: string): void {
+    this.#log.warn(
+      { topic: batch.topicName, partition: batch.partitionIndex, code: error.name, broker: where, sequence: batch.baseSequence },
+      'the broker expects other sequence numbers: the partition goes on with a new epoch',
+    )
+    partition.putBack(batch)
+    for (const waiting of partition.ready) waiting.isUnclear = false
+    for (const flying of partition.flying) flying.isUnclear = false
+    partition.sequences.startRebase()
+  }
+
+  #refuse(
+    partition: Partition,
+    batch: Batch,
+    outcome: Extract<Outcome, { kind: 'fail' }>,
+    answer: Answer,
+    where: string,
+    now: number,
+  ): void {
+    const details = {
+      persisted: outcome.persisted,
+      fatal: outcome.isFatal,
+      attempts: batch.attempts,
+      elapsedMs: Math.round(now - batch.createdAt),
+      retriable: outcome.error.retriable,
+    }
+    const error = this.#brokerFault(outcome.error, batch, answer, where, details)
+    if (outcome.error.refreshMetadata) this.#hooks.onRefreshMetadata(outcome.error.name)
+    this.fail(partition, batch, error)
+    if (outcome.isFatal) this.#hooks.onFatal(error)
+  }
+
+  #brokerFault(fault: BrokerError, batch: Batch, answer: Answer, where: string, details: ErrorDetails): KafkaError {
+    const place = `${batch.topicName}-${batch.partitionIndex}`
+    const said = answer.kind === 'answered' && answer.errorMessage ? `: ${answer.errorMessage}` : `: ${fault.meaning}`
+    const what = batch.count === 1 ? 'the record' : `the batch of ${batch.count} records`
+    const first = answer.kind === 'answered' ? answer.recordErrors[0]?.batchIndexErrorMessage : null
+    return kafkaError(fault.name, `${where} refused ${what} for ${place}${first ? `: ${first}` : said}`, {
+      topic: batch.topicName,
+      partition: batch.partitionIndex,
+      broker: where,
+      hint: hintFor(fault.name, batch),
+      retriable: fault.retriable,
+      ...details,
+    })
+  }
+
+  // ── Ends ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * Fails a batch wherever it is. One that flies becomes a ghost: its records settle now, its bytes stay until the socket is done. If
+   * its sequence was used, the partition rebases.
+   */
+  fail(partition: Partition | null, batch: Batch, error: KafkaError): void {
+    const isFlying = batch.state === 'flying' && (partition?.flying.includes(batch) ?? false)
+    partition?.remove(batch)
+    this.#metrics.recordsFailed(batch.topicName, batch.count - batch.goneCount)
+    this.#settle(batch, { kind: 'failed', error }, isFlying)
+    if (partition !== null && this.#options.isIdempotent && batch.baseSequence !== -1) partition.sequences.startRebase()
+  }
+
+  #settle(batch: Batch, settlement: NonNullable<Batch['settlement']>, isStillFlying = false): void {
+    batch.settle(settlement)
+    this.#accumulator.unsettled.delete(batch)
+    batch.state = isStillFlying ? 'ghost' : 'settled'
+    if (!isStillFlying) this.#accumulator.releaseRegion(batch)
+    this.#queue.push(batch)
+  }
+
+  /** Whatever changed in the partition: it may be ready for the last step of its rebase, or to be drained. */
+  afterLanding(partition: Partition): void {
+    const { sequences } = partition
+    if (sequences.isRebasing && partition.flying.length === 0 && !partition.ready.some((batch) => batch.isUnclear)) {
+      const { identity } = sequences
+      if (!sequences.finishRebase(partition.ready) && identity !== null) this.#hooks.onEpochsUsedUp(identity)
+    }
+    if (partition.flying.length === 0 || partition.mayFly) this.#hooks.onDrainable(partition)
+  }
+
+  // ── Recutting ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Halves. The children have the parent's sequences, so what flies behind it still follows. */
+  #split(partition: Partition, batch: Batch): void {
+    const target = Math.max(1, Math.floor(batch.byteLength / 2))
+    partition.topic.batchBytesMax = Math.min(partition.topic.batchBytesMax, target)
+    const children: Batch[] = []
+    recut(batch, (view) => {
+      const bytes = view.end - view.restStart + 21
+      let child = children[children.length - 1]
+      if (child === undefined || child.pos + bytes > child.limit) {
+        child = this.#accumulator.emptyLike(batch, Math.max(target, RECORDS_AT + bytes))
+        child.isSplitChild = true
+        child.baseTimestamp = batch.baseTimestamp
+        child.state = 'ready'
+        child.identity = batch.identity
+        child.epoch = batch.epoch
+        if (batch.baseSequence !== -1) child.baseSequence = sequenceAfter(batch.baseSequence, view.index)
+        children.push(child)
+      }
+      child.appendEncoded(batch, view.index, view.restStart, view.end)
+    })
+    this.#takePlace(partition, batch, children)
+  }
+
+  /** The culprits fail, each with what the broker said of it; the others go again, with other sequences. */
+  #sift(
+    partition: Partition,
+    batch: Batch,
+    fault: BrokerError,
+    culprits: ReadonlyMap<number, string | null>,
+    answer: Answer,
+    where: string,
+  ): void {
+    let rest: Batch | null = null
+    const region = batch.byteLength
+    recut(batch, (view) => {
+      if (culprits.has(view.index)) {
+        const said = culprits.get(view.index) ?? (answer.kind === 'answered' ? answer.errorMessage : null) ?? fault.meaning
+        const error = kafkaError(fault.name, `${where} refused this record for ${batch.topicName}-${batch.partitionIndex}: ${said}`, {
+          topic: batch.topicName,
+          partition: batch.partitionIndex,
+          broker: where,
+          attempts: batch.attempts,
+        })
+        this.#failOne(batch, view.index, error)
+        return
+      }
+      if (rest === null) {
+        rest = this.#accumulator.emptyLike(batch, region)
+        rest.state = 'ready'
+        // The old base timestamp: so no delta grows, and the bytes that were there are enough.
+        rest.isSplitChild = true
+        rest.baseTimestamp = batch.baseTimestamp
+        rest.attempts = batch.attempts
+      }
+      rest.appendEncoded(batch, view.index, view.restStart, view.end)
+    })
+    if (this.#options.isIdempotent) partition.sequences.startRebase()
+    this.#takePlace(partition, batch, rest === null ? [] : [rest])
+  }
+
+  #failOne(batch: Batch, index: number, error: KafkaError): void {
+    const { slots } = batch
+    // The promise is the queue's to count from here on.
+    if (slots.kinds[index] === SLOT_PROMISE) batch.promiseCount--
+    this.#metrics.recordsFailed(batch.topicName, 1)
+    this.#queue.refuse(slots.takeKind(index), slots.first[index], slots.second[index], error, batch.generation)
+    slots.first[index] = undefined
+    slots.second[index] = undefined
+    batch.goneCount++
+  }
+
+  #takePlace(partition: Partition, batch: Batch, children: readonly Batch[]): void {
+    const width = batch.orderWidth / Math.max(1, children.length)
+    children.forEach((child, i) => {
+      child.order = batch.order + i * width
+      child.orderWidth = width
+    })
+    partition.replace(children, batch.order)
+    this.#accumulator.dissolve(batch)
+  }
+
+  /** A single record of a batch that still waits: its caller's signal ended the wait. */
+  failWaiting(batch: Batch, index: number, error: KafkaError): boolean {
+    if (batch.state !== 'staged' || batch.slots.isGone(index)) return false
+    this.#failOne(batch, index, error)
+    return true
+  }
+}
+
+/** No batch that is out (flying or waiting to be repeated) comes before it. */
+function isOldestOut(partition: Partition, batch: Batch): boolean {
+  for (const other of partition.flying) if (other.order < batch.order) return false
+  for (const other of partition.ready) if (other.baseSequence !== -1 && other.order < batch.order) return false
+  return true
+}
+
+function hintFor(name: string, batch: Batch): string | undefined {
+  switch (name) {
+    case 'MESSAGE_TOO_LARGE':
+      return `The record takes ${batch.byteLength} bytes with its batch header; raise max.message.bytes of topic ${batch.topicName}, or send less.`
+    case 'TOPIC_AUTHORIZATION_FAILED':
+      return `Grant Write on topic ${batch.topicName} to this client.`
+    case 'CLUSTER_AUTHORIZATION_FAILED':
+      return 'Grant IdempotentWrite on the cluster, or set enableIdempotence to false.'
+    case 'INVALID_TIMESTAMP':
+      return 'Timestamps are milliseconds since 1970; look at message.timestamp.before.max.ms and .after.max.ms of the topic.'
+    case 'NOT_ENOUGH_REPLICAS':
+      return 'Fewer replicas are in sync than min.insync.replicas asks for with acks all.'
+    default:
+      return undefined
+  }
+}

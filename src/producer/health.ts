@@ -1,0 +1,42 @@
+// `health()` and `metrics()`: what is looked at only when somebody asks.
+// From: producer.ts. To: the user.
+
+import type { Core } from './core.ts'
+import type { ProducerHealth, ProducerMetrics } from './types.ts'
+
+export function healthOf(core: Core): ProducerHealth {
+  const { state, accumulator, pool, cluster, options, clock } = core
+  let oldestAt = core.line.head()?.waitingSince ?? Number.POSITIVE_INFINITY
+  for (const batch of accumulator.unsettled) oldestAt = Math.min(oldestAt, batch.createdAt)
+  let lastError = cluster.lastError ?? null
+  for (const lane of core.sender.lanes) lastError ??= lane.net.lastError ?? null
+  return {
+    state: state.kind === 'failed' ? 'open' : state.kind,
+    lastSuccessAt: core.lastSuccessAt,
+    lastError,
+    fatalError: state.kind === 'failed' ? state.error : null,
+    brokersKnown: pool.brokers.length,
+    brokersReachable: pool.reachableCount,
+    bufferUsed: Math.min(1, accumulator.arena.used / options.bufferMemory),
+    oldestUnsettledMs: oldestAt === Number.POSITIVE_INFINITY ? 0 : Math.max(0, clock.now() - oldestAt),
+  }
+}
+
+export function metricsOf(core: Core): ProducerMetrics {
+  const { accumulator, cluster, clock, line, options, generations } = core
+  let requestsInFlight = 0
+  let connectionCount = 0
+  for (const { net } of core.sender.lanes) {
+    requestsInFlight += net.flyingCount
+    if (net.state.kind === 'open') connectionCount++
+  }
+  return core.metrics.snapshot({
+    requestsInFlight,
+    metadataAgeMs: cluster.lastSuccessAt === 0 ? 0 : clock.now() - cluster.lastSuccessAt,
+    waitingSends: line.count,
+    bufferTotalBytes: options.bufferMemory,
+    bufferAvailableBytes: Math.max(0, options.bufferMemory - accumulator.arena.used),
+    recordsPending: generations.outstanding,
+    connectionCount,
+  })
+}

@@ -1,0 +1,60 @@
+// A caller's wait with a deadline and a signal: `connect`, `ready`, `flush`. What is waited for goes on when the wait ends.
+// From: producer.ts, closing.ts. To: the clock.
+
+import { kafkaError, type OwnCode } from '../errors.ts'
+import type { Clock } from '../clock.ts'
+
+export interface WaitSpec<T> {
+  /** For the message: the member that waits. */
+  readonly what: string
+  readonly code: OwnCode
+  readonly timeoutMs?: number | undefined
+  readonly signal?: AbortSignal | undefined
+  /** Begins the wait. The signal it is given ends when nobody waits any more. */
+  readonly start: (signal: AbortSignal) => Promise<T>
+  /** What the error of a wait that ran out adds: how much is still out. */
+  readonly describe?: () => string
+}
+
+/** @throws (rejects) the spec's code past `timeoutMs`; `ABORTED` by the signal; whatever `start` rejects with. */
+export function waitFor<T>({ clock }: { readonly clock: Clock }, spec: WaitSpec<T>): Promise<T> {
+  const { what, code, timeoutMs, signal, start, describe } = spec
+  if (signal?.aborted) return Promise.reject(aborted(what, signal))
+  if (timeoutMs !== undefined && !(timeoutMs >= 0)) {
+    return Promise.reject(kafkaError('INVALID_CONFIG', `${what}: timeoutMs is ${timeoutMs}, but must be 0 or more`))
+  }
+  return new Promise<T>((resolve, reject) => {
+    const ended = new AbortController()
+    const finish = (settle: () => void): void => {
+      timer?.cancel()
+      signal?.removeEventListener('abort', onAbort)
+      settle()
+    }
+    const onAbort = (): void => {
+      finish(() => reject(aborted(what, signal!)))
+      ended.abort()
+    }
+    const timer =
+      timeoutMs === undefined || timeoutMs === Number.POSITIVE_INFINITY
+        ? undefined
+        : clock.setTimer(timeoutMs, () => {
+            // The event loop may have been blocked: what is here already counts.
+            clock.soon(() => {
+              const still = describe === undefined ? '' : `: ${describe()}`
+              const message = `${what} did not end within ${timeoutMs} ms${still}`
+              // Aborted first: what `start` waits on may know better why it takes so long, and says so by rejecting.
+              ended.abort()
+              queueMicrotask(() => queueMicrotask(() => finish(() => reject(kafkaError(code, message)))))
+            })
+          })
+    signal?.addEventListener('abort', onAbort, { once: true })
+    start(ended.signal).then(
+      (value) => finish(() => resolve(value)),
+      (error) => finish(() => reject(error)),
+    )
+  })
+}
+
+function aborted(what: string, signal: AbortSignal) {
+  return kafkaError('ABORTED', `${what} was ended by its signal`, { cause: signal.reason })
+}

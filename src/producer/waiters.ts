@@ -1,0 +1,96 @@
+// Who waits in the line: a single `send`, or a `sendMany` that feeds its records in as room comes.
+// From: core.ts, when the buffer is full. To: line.ts, which calls `tryEnter` on the head whenever room comes back.
+
+import { type KafkaError, kafkaError } from '../errors.ts'
+import type { Accumulator } from './accumulator.ts'
+import type { Generation } from './generations.ts'
+import type { Prepared } from './intake.ts'
+import type { GiveUpReason, Waiter } from './line.ts'
+import { type Field, type FlatHeaders, recordBytesBound } from './record-encoder.ts'
+import type { SlotKind } from './slots.ts'
+
+/** One record. Strings are held by reference, bytes as a copy: the caller may change its buffer after `send`. */
+export class RecordWaiter implements Waiter {
+  readonly waitingSince: number
+  readonly bytes: number
+  readonly generation: Generation
+  isGone = false
+  hasEntered = false
+  readonly #accumulator: Accumulator
+  readonly #prepared: Prepared
+  readonly #kind: SlotKind
+  readonly #first: unknown
+  readonly #second: unknown
+  readonly #refuse: (kind: SlotKind, first: unknown, second: unknown, error: KafkaError, generation: Generation) => void
+
+  constructor(
+    prepared: Prepared,
+    kind: SlotKind,
+    first: unknown,
+    second: unknown,
+    generation: Generation,
+    now: number,
+    accumulator: Accumulator,
+    refuse: (kind: SlotKind, first: unknown, second: unknown, error: KafkaError, generation: Generation) => void,
+  ) {
+    const { key, value, headers } = prepared
+    this.#prepared = { ...prepared, key: copyOf(key), value: copyOf(value), headers: copyOfAll(headers) }
+    this.#kind = kind
+    this.#first = first
+    this.#second = second
+    this.generation = generation
+    this.waitingSince = now
+    this.bytes = recordBytesBound(key, value, headers)
+    this.#accumulator = accumulator
+    this.#refuse = refuse
+  }
+
+  get neededBytes(): number {
+    return this.bytes
+  }
+
+  get topicName(): string {
+    return this.#prepared.topic
+  }
+
+  tryEnter(): boolean {
+    const { topic, partition, key, value, headers, timestamp, record } = this.#prepared
+    return this.#accumulator.add(
+      this.#accumulator.topic(topic),
+      partition,
+      key,
+      value,
+      headers,
+      timestamp,
+      record,
+      this.#kind,
+      this.#first,
+      this.#second,
+      this.generation,
+      this.waitingSince,
+    )
+  }
+
+  giveUp(reason: GiveUpReason, waitedMs: number): void {
+    this.isGone = true
+    this.#refuse(this.#kind, this.#first, this.#second, waitError(reason, this.#prepared.topic, waitedMs), this.generation)
+  }
+}
+
+/** Why a record that waits for room fails. */
+export function waitError(reason: GiveUpReason, topic: string, waitedMs: number): KafkaError {
+  if (typeof reason !== 'string') return reason
+  return kafkaError('BUFFER_TIMEOUT', `no room came within ${Math.round(waitedMs)} ms for a record of topic ${topic}`, {
+    topic,
+    elapsedMs: Math.round(waitedMs),
+    hint: 'Records come faster than the brokers take them: slow down, raise bufferMemory, or see why batches are not delivered.',
+  })
+}
+
+function copyOf(field: Field): Field {
+  return field instanceof Uint8Array ? Buffer.from(field) : field
+}
+
+function copyOfAll(headers: FlatHeaders | null): FlatHeaders | null {
+  return headers === null ? null : headers.map(copyOf)
+}
