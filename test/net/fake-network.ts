@@ -1,6 +1,7 @@
 // FakeNetwork: addresses without sockets. What listens where is said by the test; every dial is written down. Brokers answer with literal
 // bytes. From: tests of the lanes, the broker pool and the cluster, through the `dial` and `clock` seams.
 
+import type { Duplex } from 'node:stream'
 import type { Log, LogLevel } from '../../src/logger.ts'
 import type { Dial, DialTarget } from '../../src/net/dial.ts'
 import type { NetOptions } from '../../src/net/options.ts'
@@ -29,6 +30,8 @@ export class FakeNetwork {
   /** Ends of brokers whose client has not hung up. */
   readonly open = new Map<string, Set<WirePeer>>()
   readonly said: { readonly level: LogLevel; readonly message: string }[] = []
+  /** Our ends, in the order of the dials that came through. */
+  readonly streams: Duplex[] = []
   readonly #endpoints = new Map<string, Endpoint>()
   readonly #faults: unknown[] = []
 
@@ -54,6 +57,7 @@ export class FakeNetwork {
     if (endpoint === 'has no name') throw Object.assign(new Error(`getaddrinfo ENOTFOUND ${target.host}`))
     if (endpoint === 'is silent') return silence(target)
     const { near, far } = memoryDuplexPair()
+    this.streams.push(near)
     const peer = wirePeer(far)
     const peers = this.open.get(where) ?? new Set()
     this.open.set(where, peers.add(peer))
