@@ -129,7 +129,20 @@ export class Accumulator {
     createdAt: number,
   ): boolean {
     if (topic.metadata === null) {
-      return this.#stage(topic, explicitPartition, key, value, headers, timestamp, record, kind, first, second, generation, createdAt)
+      return this.#stage(
+        topic,
+        explicitPartition,
+        key,
+        value,
+        headers,
+        timestamp,
+        record,
+        kind,
+        first,
+        second,
+        generation,
+        createdAt,
+      )
     }
     const bytesMax = recordBytesMax(key, value, headers)
     let isKeyless = false
@@ -149,7 +162,12 @@ export class Accumulator {
     let partition = topic.partitions[index] ?? topic.partitionFor(index, createdAt, this.#options.isIdempotent)
     let batch = partition.open
     // The usual case: the open batch has room even if every character takes three bytes.
-    if (batch === null || batch.pos + bytesMax > batch.limit || batch.generation !== generation || this.#isAged(batch, createdAt)) {
+    if (
+      batch === null ||
+      batch.pos + bytesMax > batch.limit ||
+      batch.generation !== generation ||
+      this.#isAged(batch, createdAt)
+    ) {
       const bytes = recordBytesBound(key, value, headers)
       if (!this.#makeRoom(partition, bytes, generation, createdAt)) {
         if (isKeyless) {
@@ -272,7 +290,12 @@ export class Accumulator {
     return this.#otherPartition(partitioner, topic, bytes, record)
   }
 
-  #otherPartition(partitioner: Exclude<Partitioner, 'java'>, topic: Topic, key: Uint8Array | null, record: unknown): number {
+  #otherPartition(
+    partitioner: Exclude<Partitioner, 'java'>,
+    topic: Topic,
+    key: Uint8Array | null,
+    record: unknown,
+  ): number {
     if (typeof partitioner !== 'string') {
       // A copy: what the user's function keeps must not change when the caller reuses its buffer.
       const copy = key === null ? null : Uint8Array.prototype.slice.call(key)
@@ -358,7 +381,13 @@ export class Accumulator {
         index = this.#stagedPartition(topic, batch, view, records?.[view.index])
       } catch (error) {
         const { index: at } = view
-        this.#hooks.onRefused(slots.takeKind(at), slots.first[at], slots.second[at], error as KafkaError, batch.generation)
+        this.#hooks.onRefused(
+          slots.takeKind(at),
+          slots.first[at],
+          slots.second[at],
+          error as KafkaError,
+          batch.generation,
+        )
         slots.first[at] = undefined
         slots.second[at] = undefined
         return
@@ -384,7 +413,8 @@ export class Accumulator {
       if (view.keyStart < 0 || partitionerIgnoreKeys) return -1
       return javaKeyed(murmur2(buffer, view.keyStart, view.keyEnd), topic.partitions.length)
     }
-    const key = view.keyStart < 0 ? null : view.keyStart === view.keyEnd ? NO_BYTES : buffer.subarray(view.keyStart, view.keyEnd)
+    const key =
+      view.keyStart < 0 ? null : view.keyStart === view.keyEnd ? NO_BYTES : buffer.subarray(view.keyStart, view.keyEnd)
     return this.#otherPartition(partitioner as Exclude<PartitionerName, 'java'>, topic, key, record)
   }
 

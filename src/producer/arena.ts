@@ -82,7 +82,14 @@ export class Arena {
 
   takeFromHeap(bytes: number): Region {
     this.used += bytes
-    return { buffer: Buffer.allocUnsafeSlow(bytes), start: 0, capacity: bytes, pins: 0, isReleased: false, sizeClass: -1 }
+    return {
+      buffer: Buffer.allocUnsafeSlow(bytes),
+      start: 0,
+      capacity: bytes,
+      pins: 0,
+      isReleased: false,
+      sizeClass: -1,
+    }
   }
 
   /** The batch is done with it. Its bytes are free once no reader is left. */
@@ -127,7 +134,8 @@ export class Arena {
     if (larger === -1) return -1
     const size = this.sizes[sizeClass]!
     const end = larger + this.sizes[sizeClass + 1]!
-    for (let start = end - size; start > larger; start -= size) if (start - larger >= size) this.#free[sizeClass]!.push(start)
+    for (let start = end - size; start > larger; start -= size)
+      if (start - larger >= size) this.#free[sizeClass]!.push(start)
     return larger
   }
 

@@ -24,17 +24,17 @@ import {
   RECORD_COUNT_AT,
   RECORDS_AT,
 } from '../protocol/record-batch.ts'
-import type { Region } from "./arena.ts"
-import type { Generation } from "./generations.ts"
+import type { Region } from './arena.ts'
+import type { Generation } from './generations.ts'
+import type { Partition } from './partition.ts'
 import {
-  type Field,
   copyRecord,
+  type Field,
   type FlatHeaders,
   writeRecord,
   writtenKeyBytes,
   writtenValueBytes,
 } from './record-encoder.ts'
-import type { Partition } from './partition.ts'
 import type { Identity } from './sequences.ts'
 import { SLOT_CALLBACK, SLOT_GONE, SLOT_GROUP, SLOT_PROMISE, type SlotKind, type Slots } from './slots.ts'
 import type { DeliveryCallback, RecordMetadata } from './types.ts'
@@ -171,7 +171,15 @@ export class Batch {
     this.slots.moveFrom(source.slots, sourceIndex, index)
     source.goneCount++
     const from = source.region!.buffer
-    this.pos = copyRecord(from, restStart, restEnd, this.region!.buffer, this.pos, timestamp - this.baseTimestamp, index)
+    this.pos = copyRecord(
+      from,
+      restStart,
+      restEnd,
+      this.region!.buffer,
+      this.pos,
+      timestamp - this.baseTimestamp,
+      index,
+    )
     this.count = index + 1
   }
 

@@ -12,8 +12,8 @@ import { type KafkaError, kafkaError } from '../errors.ts'
 import { consoleLog, type RateLimitedLog, rateLimited } from '../logger.ts'
 import { BrokerPool } from '../net/broker-pool.ts'
 import { Cluster } from '../net/cluster.ts'
-import { RECORDS_AT } from "../protocol/record-batch.ts"
 import { Crc32cKernel } from '../protocol/crc32c.ts'
+import { RECORDS_AT } from '../protocol/record-batch.ts'
 import { Accumulator } from './accumulator.ts'
 import { Arena } from './arena.ts'
 import { Deadlines } from './deadlines.ts'
@@ -29,12 +29,12 @@ import type { ResolvedOptions } from './options.ts'
 import { ProducerId } from './producer-id.ts'
 import { recordBytesBound } from './record-encoder.ts'
 import { Room } from './room.ts'
+import type { SendMany } from './send-many.ts'
 import { Sender } from './sender.ts'
 import { SettleQueue } from './settle-queue.ts'
 import { SLOT_NOBODY, SLOT_PROMISE, type SlotKind, SlotsPool } from './slots.ts'
 import type { Topic } from './topic.ts'
 import { TopicWaits } from './topic-waits.ts'
-import type { SendMany } from './send-many.ts'
 import type { Interceptor } from './types.ts'
 import { RecordWaiter } from './waiters.ts'
 
@@ -90,9 +90,16 @@ export class Core {
     const net = { ...options, log }
     this.pool = new BrokerPool(net)
     this.cluster = new Cluster(this.pool, net)
-    this.settleQueue = new SettleQueue(slots, this.generations, clock, log, observerOf(options.interceptors, log), (count) => {
-      this.pendingPromises -= count
-    })
+    this.settleQueue = new SettleQueue(
+      slots,
+      this.generations,
+      clock,
+      log,
+      observerOf(options.interceptors, log),
+      (count) => {
+        this.pendingPromises -= count
+      },
+    )
     this.accumulator = new Accumulator({ ...options, isIdempotent }, arena, slots, clock, random, {
       onOpened: (batch) => {
         this.deadlines.expect(this.expiry.endsAt(batch))
@@ -103,7 +110,13 @@ export class Core {
       onRefused: (kind, first, second, error, generation) => this.refuse(kind, first, second, error, generation),
     })
     this.intake = new Intake(options as ConstructorParameters<typeof Intake>[0], this.accumulator, clock, log)
-    this.producerId = new ProducerId(this.pool, options, log, () => this.askForTurn(), (error) => this.fail(error))
+    this.producerId = new ProducerId(
+      this.pool,
+      options,
+      log,
+      () => this.askForTurn(),
+      (error) => this.fail(error),
+    )
     this.#leaders = new Leaders(this.accumulator, isIdempotent, {
       laneOf: (nodeId) => this.sender.laneOf(nodeId),
       onDrainable: (partition) => this.sender.onDrainable(partition),
@@ -174,11 +187,23 @@ export class Core {
     const bytes = recordBytesBound(prepared.key, prepared.value, prepared.headers)
     const { maxWaitingSends, maxWaitingBytes } = this.options
     if (this.line.count >= maxWaitingSends || this.line.bytes + bytes > maxWaitingBytes) {
-      const limit = this.line.count >= maxWaitingSends ? `maxWaitingSends (${maxWaitingSends})` : `maxWaitingBytes (${maxWaitingBytes})`
-      this.#refuseFull(prepared, kind, first, second, generation, `bufferMemory is full, and so is the line of waiting sends: ${limit}`)
+      const limit =
+        this.line.count >= maxWaitingSends
+          ? `maxWaitingSends (${maxWaitingSends})`
+          : `maxWaitingBytes (${maxWaitingBytes})`
+      this.#refuseFull(
+        prepared,
+        kind,
+        first,
+        second,
+        generation,
+        `bufferMemory is full, and so is the line of waiting sends: ${limit}`,
+      )
       return null
     }
-    const waiter = new RecordWaiter(prepared, kind, first, second, generation, now, this.accumulator, (...args) => this.refuse(...args))
+    const waiter = new RecordWaiter(prepared, kind, first, second, generation, now, this.accumulator, (...args) =>
+      this.refuse(...args),
+    )
     this.#waitInLine(waiter)
     return waiter
   }
@@ -201,10 +226,24 @@ export class Core {
         while (this.expiry.dropOldest()) if (this.add(prepared, kind, first, second, generation, now)) return
       }
     }
-    this.#refuseFull(prepared, kind, first, second, generation, `bufferMemory (${this.options.bufferMemory} bytes) is full`)
+    this.#refuseFull(
+      prepared,
+      kind,
+      first,
+      second,
+      generation,
+      `bufferMemory (${this.options.bufferMemory} bytes) is full`,
+    )
   }
 
-  #refuseFull(prepared: Prepared, kind: SlotKind, first: unknown, second: unknown, generation: Generation, why: string): void {
+  #refuseFull(
+    prepared: Prepared,
+    kind: SlotKind,
+    first: unknown,
+    second: unknown,
+    generation: Generation,
+    why: string,
+  ): void {
     this.metrics.refused(1)
     this.metrics.recordsFailed(prepared.topic, 1)
     const error = kafkaError('BUFFER_FULL', `no room for a record of topic ${prepared.topic}: ${why}`, {
@@ -230,7 +269,9 @@ export class Core {
 
   /** Why nothing is taken any more. */
   refusal(): KafkaError {
-    return this.state.kind === 'failed' ? this.state.error : kafkaError('CLOSED', 'the producer is closed: it takes no more records')
+    return this.state.kind === 'failed'
+      ? this.state.error
+      : kafkaError('CLOSED', 'the producer is closed: it takes no more records')
   }
 
   /** A record that could not even be prepared. */
@@ -240,15 +281,36 @@ export class Core {
   }
 
   /** Takes a prepared record; false: there is no room. */
-  add(prepared: Prepared, kind: SlotKind, first: unknown, second: unknown, generation: Generation, now: number): boolean {
+  add(
+    prepared: Prepared,
+    kind: SlotKind,
+    first: unknown,
+    second: unknown,
+    generation: Generation,
+    now: number,
+  ): boolean {
     const { topic, partition, key, value, headers, timestamp, record } = prepared
     const target = this.accumulator.topic(topic)
-    return this.accumulator.add(target, partition, key, value, headers, timestamp, record, kind, first, second, generation, now)
+    return this.accumulator.add(
+      target,
+      partition,
+      key,
+      value,
+      headers,
+      timestamp,
+      record,
+      kind,
+      first,
+      second,
+      generation,
+      now,
+    )
   }
 
   /** The record settles with this error, from a later turn. Its generation counts it already. */
   refuse(kind: SlotKind, first: unknown, second: unknown, error: KafkaError, generation: Generation): void {
-    if (kind === SLOT_NOBODY) this.log.warn({ code: error.code, err: error }, 'a record failed and nobody asked to be told')
+    if (kind === SLOT_NOBODY)
+      this.log.warn({ code: error.code, err: error }, 'a record failed and nobody asked to be told')
     this.settleQueue.refuse(kind, first, second, error, generation)
     this.askForTurn()
   }

@@ -141,7 +141,10 @@ export class Expiry {
     if (error !== undefined && DEFINITE.has(error.name)) {
       const details = {
         topic: topic.name,
-        hint: error.name === 'TOPIC_AUTHORIZATION_FAILED' ? `Grant Write and Describe on topic ${topic.name} to this client.` : undefined,
+        hint:
+          error.name === 'TOPIC_AUTHORIZATION_FAILED'
+            ? `Grant Write and Describe on topic ${topic.name} to this client.`
+            : undefined,
       }
       const failure = kafkaError(error.name, `the cluster refuses topic ${topic.name}: ${error.meaning}`, details)
       for (const { batch } of [...topic.staged]) this.abandon(batch, failure)
@@ -164,16 +167,22 @@ export class Expiry {
       batch.attempts === 0
         ? `never sent, ${this.#whyNotSent(batch)}`
         : `sent ${batch.attempts === 1 ? 'once' : `${batch.attempts} times`}, the last time ${Math.round(now - batch.lastAttemptAt)} ms ago${
-            batch.state === 'flying' ? ` and not answered by ${batch.partition?.lane?.net.brokerName ?? 'its broker'} yet` : ''
+            batch.state === 'flying'
+              ? ` and not answered by ${batch.partition?.lane?.net.brokerName ?? 'its broker'} yet`
+              : ''
           }${batch.lastError === null ? '' : `, last error: ${batch.lastError.message}`}`
-    return kafkaError('DELIVERY_TIMEOUT', `${what} for ${place} not acknowledged within deliveryTimeoutMs (${deliveryTimeoutMs}): ${story}`, {
-      topic: batch.topicName,
-      partition: batch.partition === null ? undefined : batch.partitionIndex,
-      broker: batch.partition?.lane?.net.brokerName,
-      attempts: batch.attempts,
-      elapsedMs: Math.round(now - batch.createdAt),
-      cause,
-    })
+    return kafkaError(
+      'DELIVERY_TIMEOUT',
+      `${what} for ${place} not acknowledged within deliveryTimeoutMs (${deliveryTimeoutMs}): ${story}`,
+      {
+        topic: batch.topicName,
+        partition: batch.partition === null ? undefined : batch.partitionIndex,
+        broker: batch.partition?.lane?.net.brokerName,
+        attempts: batch.attempts,
+        elapsedMs: Math.round(now - batch.createdAt),
+        cause,
+      },
+    )
   }
 
   #whyNotSent({ partition }: Batch): string {
@@ -187,7 +196,10 @@ export class Expiry {
   #obstacle(partition: Partition | null): KafkaError | undefined {
     const { cluster, producerId } = this.#core
     if (partition === null) return cluster.lastError
-    return partition.lane?.net.lastError ?? (partition.sequences.identity === null ? (producerId.lastError ?? undefined) : undefined)
+    return (
+      partition.lane?.net.lastError ??
+      (partition.sequences.identity === null ? (producerId.lastError ?? undefined) : undefined)
+    )
   }
 
   #noMetadata(batch: Batch, now: number): KafkaError {
@@ -197,18 +209,25 @@ export class Expiry {
     const elapsedMs = Math.round(now - batch.createdAt)
     if (said === undefined) {
       const cause = this.#core.cluster.lastError
-      return kafkaError('METADATA_TIMEOUT', `no broker described topic ${name} (${waited})${cause ? `: ${cause.message}` : ''}`, {
-        topic: name,
-        elapsedMs,
-        cause,
-      })
+      return kafkaError(
+        'METADATA_TIMEOUT',
+        `no broker described topic ${name} (${waited})${cause ? `: ${cause.message}` : ''}`,
+        {
+          topic: name,
+          elapsedMs,
+          cause,
+        },
+      )
     }
     const near = this.#core.accumulator.topics.get(name)?.nearNames ?? []
     return kafkaError(said.name, `topic ${name}: ${said.meaning} (${waited})`, {
       topic: name,
       elapsedMs,
       retriable: said.retriable,
-      hint: near.length > 0 ? `Did you mean ${near.join(', ')}?` : 'Create it first, or see whether this client may describe it.',
+      hint:
+        near.length > 0
+          ? `Did you mean ${near.join(', ')}?`
+          : 'Create it first, or see whether this client may describe it.',
     })
   }
 
@@ -223,16 +242,20 @@ export class Expiry {
 }
 
 function withPersisted(error: KafkaError, persisted: Persisted, batch: Batch): KafkaError {
-  return kafkaError(error.code, error.hint === undefined ? error.message : error.message.slice(0, -error.hint.length - 2), {
-    hint: error.hint,
-    topic: error.topic ?? batch.topicName,
-    partition: error.partition ?? batch.partitionIndex,
-    broker: error.broker,
-    attempts: error.attempts ?? batch.attempts,
-    elapsedMs: error.elapsedMs,
-    retriable: error.retriable,
-    fatal: error.fatal,
-    cause: error.cause,
-    persisted,
-  })
+  return kafkaError(
+    error.code,
+    error.hint === undefined ? error.message : error.message.slice(0, -error.hint.length - 2),
+    {
+      hint: error.hint,
+      topic: error.topic ?? batch.topicName,
+      partition: error.partition ?? batch.partitionIndex,
+      broker: error.broker,
+      attempts: error.attempts ?? batch.attempts,
+      elapsedMs: error.elapsedMs,
+      retriable: error.retriable,
+      fatal: error.fatal,
+      cause: error.cause,
+      persisted,
+    },
+  )
 }

@@ -9,8 +9,8 @@
 import { backoffMs } from '../backoff.ts'
 import { type ErrorDetails, type KafkaError, kafkaError } from '../errors.ts'
 import type { Log } from '../logger.ts'
-import { RECORDS_AT } from '../protocol/record-batch.ts'
 import type { BrokerError } from '../protocol/error-codes.ts'
+import { RECORDS_AT } from '../protocol/record-batch.ts'
 import type { Accumulator } from './accumulator.ts'
 import type { Batch } from './batch.ts'
 import type { Metrics } from './metrics.ts'
@@ -19,8 +19,8 @@ import { decide } from './outcome.ts'
 import { HOLD_BACKOFF, type Partition } from './partition.ts'
 import { recut } from './recut.ts'
 import { type Identity, sequenceAfter } from './sequences.ts'
-import { SLOT_PROMISE } from './slots.ts'
 import type { SettleQueue } from './settle-queue.ts'
+import { SLOT_PROMISE } from './slots.ts'
 
 export interface FateOptions {
   readonly retries: number
@@ -98,7 +98,11 @@ export class Fate {
     switch (outcome.kind) {
       case 'delivered':
         if (this.#options.isIdempotent) this.#accepted(partition, batch)
-        this.#settle(batch, { kind: 'delivered', baseOffset: outcome.baseOffset, logAppendTimeMs: outcome.logAppendTimeMs })
+        this.#settle(batch, {
+          kind: 'delivered',
+          baseOffset: outcome.baseOffset,
+          logAppendTimeMs: outcome.logAppendTimeMs,
+        })
         this.#hooks.onDelivered()
         this.#metrics.recordsDelivered(batch.topicName, batch.count - batch.goneCount, now - batch.createdAt)
         return
@@ -109,7 +113,10 @@ export class Fate {
         this.#rebase(partition, batch, outcome.error, where)
         return
       case 'split':
-        this.#log.debug({ topic: batch.topicName, partition: batch.partitionIndex, bytes: batch.byteLength }, 'splitting a batch')
+        this.#log.debug(
+          { topic: batch.topicName, partition: batch.partitionIndex, bytes: batch.byteLength },
+          'splitting a batch',
+        )
         this.#metrics.batchSplit()
         this.#split(partition, batch)
         return
@@ -124,7 +131,8 @@ export class Fate {
 
   #accepted(partition: Partition, batch: Batch): void {
     const { sequences } = partition
-    if (batch.identity === sequences.identity && batch.epoch === sequences.epoch && !sequences.isRebasing) sequences.isProven = true
+    if (batch.identity === sequences.identity && batch.epoch === sequences.epoch && !sequences.isRebasing)
+      sequences.isProven = true
   }
 
   #retry(
@@ -155,7 +163,13 @@ export class Fate {
   /** The broker has neither this batch nor any later one: what is unclear about them is clear now. */
   #rebase(partition: Partition, batch: Batch, error: BrokerError, where: string): void {
     this.#log.warn(
-      { topic: batch.topicName, partition: batch.partitionIndex, code: error.name, broker: where, sequence: batch.baseSequence },
+      {
+        topic: batch.topicName,
+        partition: batch.partitionIndex,
+        code: error.name,
+        broker: where,
+        sequence: batch.baseSequence,
+      },
       'the broker expects other sequence numbers: the partition goes on with a new epoch',
     )
     partition.putBack(batch)
@@ -270,13 +284,18 @@ export class Fate {
     const region = batch.byteLength
     recut(batch, (view) => {
       if (culprits.has(view.index)) {
-        const said = culprits.get(view.index) ?? (answer.kind === 'answered' ? answer.errorMessage : null) ?? fault.meaning
-        const error = kafkaError(fault.name, `${where} refused this record for ${batch.topicName}-${batch.partitionIndex}: ${said}`, {
-          topic: batch.topicName,
-          partition: batch.partitionIndex,
-          broker: where,
-          attempts: batch.attempts,
-        })
+        const said =
+          culprits.get(view.index) ?? (answer.kind === 'answered' ? answer.errorMessage : null) ?? fault.meaning
+        const error = kafkaError(
+          fault.name,
+          `${where} refused this record for ${batch.topicName}-${batch.partitionIndex}: ${said}`,
+          {
+            topic: batch.topicName,
+            partition: batch.partitionIndex,
+            broker: where,
+            attempts: batch.attempts,
+          },
+        )
         this.#failOne(batch, view.index, error)
         return
       }

@@ -69,12 +69,17 @@ export class Generations {
   /** Ends the current generation and waits for everything up to it. `done` is called at once when nothing is out. */
   flush(done: (report: { delivered: number; failed: number }) => void): FlushWait {
     if (this.current.outstanding > 0) {
-        this.#older.push(this.current)
       this.current = { number: this.current.number + 1, outstanding: 0 }
     }
     const upTo = this.current.number - 1
     this.flushedUpTo = upTo
-    const waiter: Waiter = { upTo, outstanding: this.outstanding - this.current.outstanding, delivered: 0, failed: 0, done }
+    const waiter: Waiter = {
+      upTo,
+      outstanding: this.outstanding - this.current.outstanding,
+      delivered: 0,
+      failed: 0,
+      done,
+    }
     if (waiter.outstanding === 0) done({ delivered: 0, failed: 0 })
     else this.#waiters.push(waiter)
     return {

@@ -182,19 +182,24 @@ function toField(
   const isPromise = typeof (output as PromiseLike<unknown> | undefined)?.then === 'function'
   // Its rejection is nobody's but ours: unhandled it would end the process.
   if (isPromise) Promise.resolve(output).catch(ignoreRejection)
-  throw kafkaError('SERIALIZATION_FAILED', `the ${what} serializer answered ${isPromise ? 'a promise' : describe(output)}`, {
-    topic,
-    hint: isPromise
-      ? 'A serializer is synchronous: encode what must be awaited before send.'
-      : 'It must answer a Uint8Array, a string or null.',
-  })
+  throw kafkaError(
+    'SERIALIZATION_FAILED',
+    `the ${what} serializer answered ${isPromise ? 'a promise' : describe(output)}`,
+    {
+      topic,
+      hint: isPromise
+        ? 'A serializer is synchronous: encode what must be awaited before send.'
+        : 'It must answer a Uint8Array, a string or null.',
+    },
+  )
 }
 
 /** The record has failed already, for having been given a promise at all. */
 function ignoreRejection(): void {}
 
 function checkPartition(partition: unknown, topic: string): number {
-  if (Number.isInteger(partition) && (partition as number) >= 0 && (partition as number) <= 2_147_483_647) return partition as number
+  if (Number.isInteger(partition) && (partition as number) >= 0 && (partition as number) <= 2_147_483_647)
+    return partition as number
   throw kafkaError('INVALID_PARTITION', `partition ${describe(partition)} of topic ${topic} cannot exist`, {
     topic,
     hint: 'A partition is a whole number from 0; leave it out to let the partitioner decide.',
@@ -213,7 +218,8 @@ function checkTimestamp(timestamp: unknown, topic: string): number {
 
 function describe(value: unknown): string {
   if (value === null) return 'null'
-  if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint' || value === undefined) return String(value)
+  if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint' || value === undefined)
+    return String(value)
   if (Array.isArray(value)) return 'an array'
   return typeof value === 'object' ? `an object (${value.constructor?.name ?? 'no class'})` : `of type ${typeof value}`
 }
@@ -224,5 +230,7 @@ function messageOf(cause: unknown): string {
 
 /** Whatever user code threw, as an error of ours. */
 export function asKafkaError(error: unknown): KafkaError {
-  return error instanceof KafkaError ? error : kafkaError('INTERNAL', `unexpected: ${messageOf(error)}`, { cause: error })
+  return error instanceof KafkaError
+    ? error
+    : kafkaError('INTERNAL', `unexpected: ${messageOf(error)}`, { cause: error })
 }

@@ -29,7 +29,8 @@ export class Leaders {
   /** The cluster has described the topic, for the first time or again. */
   update(topic: Topic, metadata: TopicMetadata, now: number): void {
     const isNew = topic.metadata === null
-    const wasRecreated = !isNew && topic.metadata?.hasTopicId === true && !sameId(topic.metadata.topicId, metadata.topicId)
+    const wasRecreated =
+      !isNew && topic.metadata?.hasTopicId === true && !sameId(topic.metadata.topicId, metadata.topicId)
     topic.metadata = metadata
     topic.infos = null
     const count = metadata.partitions.length

@@ -61,7 +61,12 @@ export type Outcome =
   | { readonly kind: 'split'; readonly error: BrokerError }
   /** Single records are wrong: they fail, the others go again. */
   | { readonly kind: 'sift'; readonly error: BrokerError; readonly culprits: ReadonlyMap<number, string | null> }
-  | { readonly kind: 'fail'; readonly error: BrokerError; readonly persisted: 'no' | 'possibly'; readonly isFatal: boolean }
+  | {
+      readonly kind: 'fail'
+      readonly error: BrokerError
+      readonly persisted: 'no' | 'possibly'
+      readonly isFatal: boolean
+    }
 
 /** Errors after which the producer is of no more use, whatever is sent. 35 only when idempotent: the id cannot be used there. */
 const FATAL = new Set(['CLUSTER_AUTHORIZATION_FAILED', 'TRANSACTIONAL_ID_AUTHORIZATION_FAILED', 'PRODUCER_FENCED'])
@@ -105,7 +110,14 @@ export function decide(batch: BatchFacts, answer: Answer): Outcome {
 
 function afterLoss(batch: BatchFacts, mayBeOnTheWire: boolean): Outcome {
   if (mayBeOnTheWire) return retryOrFail(batch, NETWORK_EXCEPTION, true)
-  return { kind: 'retry', error: NETWORK_EXCEPTION, isUnclear: batch.isUnclear, isCounted: false, waits: true, isResealed: false }
+  return {
+    kind: 'retry',
+    error: NETWORK_EXCEPTION,
+    isUnclear: batch.isUnclear,
+    isCounted: false,
+    waits: true,
+    isResealed: false,
+  }
 }
 
 function afterSequenceError(batch: BatchFacts, error: BrokerError): Outcome {

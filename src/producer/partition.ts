@@ -7,8 +7,8 @@
 // What comes back from flight goes to its place at the head of `ready`; nothing newer leaves before it.
 
 import type { Batch } from './batch.ts'
-import { Sequences } from './sequences.ts'
 import type { SenderLane } from './sender-lane.ts'
+import { Sequences } from './sequences.ts'
 import type { Topic } from './topic.ts'
 
 /** Why a partition may not be drained at the moment; a sum of bits, zero is drainable. Others are not held up by it. */

@@ -27,6 +27,7 @@ type State =
   | { readonly kind: 'closed' }
 
 const INT32_MAX = 2_147_483_647
+const QUIET_FAILURES = 5
 
 export class ProducerId {
   #state: State = { kind: 'none' }
@@ -41,7 +42,13 @@ export class ProducerId {
   readonly #onReady: () => void
   readonly #onFatal: (error: KafkaError) => void
 
-  constructor(pool: BrokerPool, options: ProducerIdOptions, log: Log, onReady: () => void, onFatal: (error: KafkaError) => void) {
+  constructor(
+    pool: BrokerPool,
+    options: ProducerIdOptions,
+    log: Log,
+    onReady: () => void,
+    onFatal: (error: KafkaError) => void,
+  ) {
     this.#pool = pool
     this.#options = options
     this.#log = log
@@ -83,7 +90,9 @@ export class ProducerId {
         else this.#refused(response.errorCode)
       },
       (error: unknown) => {
-        this.#failed(error instanceof KafkaError ? error : kafkaError('INTERNAL', `InitProducerId: ${error}`, { cause: error }))
+        this.#failed(
+          error instanceof KafkaError ? error : kafkaError('INTERNAL', `InitProducerId: ${error}`, { cause: error }),
+        )
       },
     )
   }
@@ -117,7 +126,9 @@ export class ProducerId {
     }
     const { retryBackoffMs, retryBackoffMaxMs, random, clock } = this.#options
     this.lastError = error
-    this.#log.warn({ code: error.code, err: error }, 'no producer id yet; trying again')
+    // A cluster that has just started answers COORDINATOR_LOAD_IN_PROGRESS for a second: no reason to alarm anybody.
+    const level = this.#failures < QUIET_FAILURES ? 'debug' : 'warn'
+    this.#log[level]({ code: error.code, err: error }, 'no producer id yet; trying again')
     this.#state = { kind: 'waiting' }
     this.#timer.set(clock.now() + backoffMs(this.#failures++, retryBackoffMs, retryBackoffMaxMs, random))
   }

@@ -13,6 +13,7 @@ import { asKafkaError, type Prepared } from './intake.ts'
 import { resolveOptions, type Seams } from './options.ts'
 import { optionsFromProperties } from './properties.ts'
 import { SendMany } from './send-many.ts'
+import { sendWithSignal } from './signal.ts'
 import { SLOT_CALLBACK, SLOT_NOBODY, SLOT_PROMISE } from './slots.ts'
 import { checkTopicName } from './topic-name.ts'
 import type {
@@ -31,7 +32,6 @@ import type {
   WaitOptions,
   WritableOptions,
 } from './types.ts'
-import { sendWithSignal } from './signal.ts'
 import { waitFor } from './wait-for.ts'
 import { producerWritable } from './writable.ts'
 
@@ -194,7 +194,9 @@ export class Producer<K = RecordBytes, V = RecordBytes> implements AsyncDisposab
       return Promise.reject(kafkaError('INVALID_RECORD', 'sendMany takes an array of records'))
     }
     if (records.length === 0) return Promise.resolve([])
-    return new Promise((resolve, reject) => core.takeMany(new SendMany(core, records, core.intake.now(), resolve, reject)))
+    return new Promise((resolve, reject) =>
+      core.takeMany(new SendMany(core, records, core.intake.now(), resolve, reject)),
+    )
   }
 
   /**
@@ -228,7 +230,8 @@ export class Producer<K = RecordBytes, V = RecordBytes> implements AsyncDisposab
   /** `close()`; rejects with `CLOSED` when records were abandoned. */
   async [Symbol.asyncDispose](): Promise<void> {
     const { abandoned } = await this.close()
-    if (abandoned > 0) throw kafkaError('CLOSED', `${abandoned} records were not acknowledged when the producer was closed`)
+    if (abandoned > 0)
+      throw kafkaError('CLOSED', `${abandoned} records were not acknowledged when the producer was closed`)
   }
 
   /** For a readiness probe; cheap. */

@@ -79,7 +79,10 @@ export function writeRecord(
   const bodyAt = at + lengthWidth
   let pos = bodyAt
   buffer[pos++] = 0
-  pos = timestampDelta >= 0 && timestampDelta < 64 ? byte(buffer, pos, timestampDelta << 1) : writeVarlong(buffer, pos, timestampDelta)
+  pos =
+    timestampDelta >= 0 && timestampDelta < 64
+      ? byte(buffer, pos, timestampDelta << 1)
+      : writeVarlong(buffer, pos, timestampDelta)
   pos = writeVarint(buffer, pos, offsetDelta)
   if (key === null) {
     buffer[pos++] = 1

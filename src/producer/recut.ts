@@ -5,9 +5,9 @@
 // It reads what writeRecord wrote, so it trusts the bytes. It never moves a batch that may be in the log: that one must keep its
 // sequence and its number of records.
 
+import { RECORDS_AT } from '../protocol/record-batch.ts'
 import type { Batch } from './batch.ts'
 import { SLOT_GONE } from './slots.ts'
-import { RECORDS_AT } from '../protocol/record-batch.ts'
 
 /** Where the parts of one encoded record lie in the source batch's buffer. `keyStart` is -1 for a null key. */
 export interface RecordView {

@@ -98,7 +98,8 @@ export class SendMany implements SlotGroup, Waiter {
   giveUp(reason: GiveUpReason, waitedMs: number): void {
     this.isGone = true
     const error = waitError(reason, this.#prepared.topic, waitedMs)
-    for (; this.#next < this.#records.length; this.#next++) this.#core.refuse(SLOT_GROUP, this, this.#next, error, this.generation)
+    for (; this.#next < this.#records.length; this.#next++)
+      this.#core.refuse(SLOT_GROUP, this, this.#next, error, this.generation)
   }
 
   settled(index: number, error: KafkaError | null, metadata: RecordMetadata | null): void {

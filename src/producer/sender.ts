@@ -141,7 +141,13 @@ export class Sender {
   /** One request; false: there was nothing that may leave. */
   #send(lane: SenderLane, window: SendWindow, now: number): boolean {
     if (this.#options.isIdempotent && this.#parts.producerId.get() === null && !lane.due.some(hasIdentity)) return false
-    const flights = pickBatches(lane, window, this.#options.maxRequestSize, (batch) => this.#isOpenDue(batch, now), this.#mayLeave)
+    const flights = pickBatches(
+      lane,
+      window,
+      this.#options.maxRequestSize,
+      (batch) => this.#isOpenDue(batch, now),
+      this.#mayLeave,
+    )
     if (flights.length === 0) {
       if (window === 'full') this.#wake(lane.lastRequestAt + GATHER_MS)
       return false
@@ -178,7 +184,8 @@ export class Sender {
       if (batch.region!.pins > 0) accumulator.copyRegion(batch)
       batch.seal(crc)
     }
-    if (batch.attempts === 0) metrics.batchDrained(batch.topicName, batch.count, batch.byteLength, now - batch.createdAt)
+    if (batch.attempts === 0)
+      metrics.batchDrained(batch.topicName, batch.count, batch.byteLength, now - batch.createdAt)
     batch.attempts++
     batch.lastAttemptAt = now
   }

@@ -71,7 +71,10 @@ export class SettleQueue {
   refuse(kind: SlotKind, first: unknown, second: unknown, error: KafkaError, generation: Generation): void {
     if (this.#refusalsWaiting >= REFUSALS_MAX && kind === SLOT_CALLBACK) {
       this.refusalsUncalled++
-      this.#log.error({ code: error.code, uncalled: this.refusalsUncalled }, `a refused record was not called back: ${error.message}`)
+      this.#log.error(
+        { code: error.code, uncalled: this.refusalsUncalled },
+        `a refused record was not called back: ${error.message}`,
+      )
       this.#observer?.(error, null)
       this.#generations.settled(generation, 0, 1)
       return

@@ -22,7 +22,15 @@ export function sendWithSignal(
     reject(abortedBy(signal))
     return
   }
-  const prepared: Prepared = { topic: '', key: null, value: null, headers: null, timestamp: 0, partition: -1, record: null }
+  const prepared: Prepared = {
+    topic: '',
+    key: null,
+    value: null,
+    headers: null,
+    timestamp: 0,
+    partition: -1,
+    record: null,
+  }
   try {
     core.intake.prepare(record, prepared)
   } catch (error) {

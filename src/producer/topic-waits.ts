@@ -63,7 +63,9 @@ export class TopicWaits {
       const error = this.#core.cluster.topicError(wait.topic)
       if (infos !== undefined) this.#end(wait, () => wait.resolve(infos))
       else if (error !== undefined && !error.retriable) {
-        const failure = kafkaError(error.name, `the cluster refuses topic ${wait.topic}: ${error.meaning}`, { topic: wait.topic })
+        const failure = kafkaError(error.name, `the cluster refuses topic ${wait.topic}: ${error.meaning}`, {
+          topic: wait.topic,
+        })
         this.#end(wait, () => wait.reject(failure))
       }
     }
@@ -82,12 +84,16 @@ export class TopicWaits {
       const said = cluster.topicError(wait.topic)
       const cause = cluster.lastError
       const why = said?.meaning ?? cause?.message ?? 'no broker described it'
-      const error = kafkaError(said?.name ?? 'METADATA_TIMEOUT', `topic ${wait.topic}: ${why} (waited ${options.maxBlockMs} ms, maxBlockMs)`, {
-        topic: wait.topic,
-        retriable: true,
-        elapsedMs: Math.round(now - wait.since),
-        cause,
-      })
+      const error = kafkaError(
+        said?.name ?? 'METADATA_TIMEOUT',
+        `topic ${wait.topic}: ${why} (waited ${options.maxBlockMs} ms, maxBlockMs)`,
+        {
+          topic: wait.topic,
+          retriable: true,
+          elapsedMs: Math.round(now - wait.since),
+          cause,
+        },
+      )
       this.#end(wait, () => wait.reject(error))
       const topic = this.#core.accumulator.topics.get(wait.topic)
       if (topic === undefined || topic.isIdle) cluster.untrack(wait.topic)

@@ -1,8 +1,8 @@
 // A caller's wait with a deadline and a signal: `connect`, `ready`, `flush`. What is waited for goes on when the wait ends.
 // From: producer.ts, closing.ts. To: the clock.
 
-import { kafkaError, type OwnCode } from '../errors.ts'
 import type { Clock } from '../clock.ts'
+import { kafkaError, type OwnCode } from '../errors.ts'
 
 export interface WaitSpec<T> {
   /** For the message: the member that waits. */

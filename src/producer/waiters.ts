@@ -73,7 +73,13 @@ export class RecordWaiter implements Waiter {
 
   giveUp(reason: GiveUpReason, waitedMs: number): void {
     this.isGone = true
-    this.#refuse(this.#kind, this.#first, this.#second, waitError(reason, this.#prepared.topic, waitedMs), this.generation)
+    this.#refuse(
+      this.#kind,
+      this.#first,
+      this.#second,
+      waitError(reason, this.#prepared.topic, waitedMs),
+      this.generation,
+    )
   }
 }
 

@@ -32,7 +32,15 @@ class StreamRecords implements SlotGroup {
   isDestroyed = false
   readonly #core: Core
   readonly #topic: string | undefined
-  readonly #prepared: Prepared = { topic: '', key: null, value: null, headers: null, timestamp: 0, partition: -1, record: null }
+  readonly #prepared: Prepared = {
+    topic: '',
+    key: null,
+    value: null,
+    headers: null,
+    timestamp: 0,
+    partition: -1,
+    record: null,
+  }
   #outCount = 0
   #onEmpty: (() => void) | null = null
 
