@@ -19,23 +19,34 @@ export interface TranslatedProperties {
 
 /**
  * Reads the text of a .properties file, or an object such as `{ 'linger.ms': 5, 'value.serializer': jsonSerializer }`, whose values are
- * texts as in the file, or what the option itself takes.
+ * texts as in the file, or what the option itself takes. `overrides` are options of ours that count instead of what is said there: a
+ * property for one of them is not even looked at, so that a Java class can be replaced by a function.
  *
  * @throws INVALID_CONFIG (`ConfigError`) naming each property that is unknown, cannot be honoured or has a wrong value.
  */
-export function optionsFromProperties(source: string | Readonly<Record<string, unknown>>): TranslatedProperties {
+export function optionsFromProperties(
+  source: string | Readonly<Record<string, unknown>>,
+  overrides: Readonly<Record<string, unknown>> = {},
+): TranslatedProperties {
   const faults: string[] = []
   const notes: string[] = []
   const options: Record<string, unknown> = {}
   for (const [property, value] of entriesOf(source)) {
-    if (value === undefined || value === null) continue
+    if (value === undefined || value === null || isOverridden(property, overrides)) continue
     const translation = translate(property, typeof value === 'string' ? value.trim() : value)
     if ('fault' in translation) faults.push(translation.fault)
     if ('note' in translation) notes.push(translation.note)
     if ('options' in translation) Object.assign(options, translation.options)
   }
   if (faults.length > 0) throw configError(faults)
+  // Not by spreading both: an override of undefined overrides nothing.
+  for (const [name, value] of Object.entries(overrides)) if (value !== undefined) options[name] = value
   return { options: options as unknown as ProducerOptions<unknown, unknown>, notes }
+}
+
+function isOverridden(property: string, overrides: Readonly<Record<string, unknown>>): boolean {
+  const option = optionNamed(property)
+  return option !== undefined && overrides[option] !== undefined
 }
 
 function entriesOf(source: unknown): Iterable<readonly [string, unknown]> {

@@ -117,6 +117,25 @@ describe('an object', () => {
   })
 })
 
+describe('overrides', () => {
+  test('count instead of the file, whose Java class is not even looked at', () => {
+    const text = 'bootstrap.servers=a:1\nvalue.serializer=com.example.JsonSerializer\nlinger.ms=soon\nacks=1'
+    expect(optionsFromProperties(text, { valueSerializer: jsonSerializer, lingerMs: 5 })).toEqual({
+      options: { bootstrapServers: 'a:1', valueSerializer: jsonSerializer, lingerMs: 5, acks: 1 },
+      notes: [],
+    })
+  })
+
+  test('of undefined override nothing', () => {
+    expect(optionsFromProperties('acks=1', { acks: undefined }).options).toEqual({ acks: 1 })
+  })
+
+  test('that are no options are left to the check of the options', () => {
+    const { options } = optionsFromProperties('bootstrap.servers=a:1', { lingerMS: 5 })
+    expect(() => resolveOptions(options)).toThrow("unknown option 'lingerMS': kafka-wire calls it 'lingerMs'")
+  })
+})
+
 describe("every property of Java's producer that has an option here", () => {
   const named = optionNames.filter((name) => optionTable[name].javaName !== null && !['tls', 'sasl'].includes(name))
 
