@@ -83,8 +83,8 @@ export class Producer<K = RecordBytes, V = RecordBytes> implements AsyncDisposab
     properties: string | Readonly<Record<string, unknown>>,
     overrides: Partial<ProducerOptions<K, V>> = {},
   ): Producer<K, V> {
-    const { options, notes } = optionsFromProperties(properties)
-    return new Producer<K, V>({ ...options, ...overrides } as ProducerOptions<K, V>, { notes })
+    const { options, notes } = optionsFromProperties(properties, overrides)
+    return new Producer<K, V>(options as ProducerOptions<K, V>, { notes })
   }
 
   /**

@@ -17,6 +17,8 @@ export interface TranslatedProperties {
   readonly notes: readonly string[]
 }
 
+type Overrides = Readonly<Partial<Record<OptionName, unknown>>>
+
 /**
  * Reads the text of a .properties file, or an object such as `{ 'linger.ms': 5, 'value.serializer': jsonSerializer }`, whose values are
  * texts as in the file, or what the option itself takes. `overrides` are options of ours that count instead of what is said there: a
@@ -26,7 +28,7 @@ export interface TranslatedProperties {
  */
 export function optionsFromProperties(
   source: string | Readonly<Record<string, unknown>>,
-  overrides: Readonly<Record<string, unknown>> = {},
+  overrides: Overrides = {},
 ): TranslatedProperties {
   const faults: string[] = []
   const notes: string[] = []
@@ -44,7 +46,7 @@ export function optionsFromProperties(
   return { options: options as unknown as ProducerOptions<unknown, unknown>, notes }
 }
 
-function isOverridden(property: string, overrides: Readonly<Record<string, unknown>>): boolean {
+function isOverridden(property: string, overrides: Overrides): boolean {
   const option = optionNamed(property)
   return option !== undefined && overrides[option] !== undefined
 }

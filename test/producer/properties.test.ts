@@ -131,7 +131,7 @@ describe('overrides', () => {
   })
 
   test('that are no options are left to the check of the options', () => {
-    const { options } = optionsFromProperties('bootstrap.servers=a:1', { lingerMS: 5 })
+    const { options } = optionsFromProperties('bootstrap.servers=a:1', { lingerMS: 5 } as object)
     expect(() => resolveOptions(options)).toThrow("unknown option 'lingerMS': kafka-wire calls it 'lingerMs'")
   })
 })
