@@ -32,7 +32,7 @@ describeEachKafka(KAFKA_VERSIONS, (kafka) => {
       toolRelease.toolOptions.reader,
       'parse.key=true',
     ]
-    await kafka.cluster.runTool('consoleProducer', produce, 'k1\tone\nk2\ttwo payload: 2\nk3\tüñí\n')
+    await kafka.cluster.runTool('consoleProducer', produce, { input: 'k1\tone\nk2\ttwo payload: 2\nk3\tüñí\n' })
     const printed = await consoleConsume(kafka.cluster, topic, { partition: 0 })
     expect(printed.map(({ offset, key, value, headers }) => ({ offset, key, value, headers }))).toEqual([
       { offset: 0, key: 'k1', value: 'one', headers: 'NO_HEADERS' },
@@ -121,7 +121,7 @@ describeEachKafka(KAFKA_VERSIONS, (kafka) => {
       const topic = await kafka.cluster.newTopic(1)
       const { bootstrapServers } = kafka.cluster
       const produce = ['--bootstrap-server', kafka.cluster.toolBootstrapServers, '--topic', topic]
-      await kafka.cluster.runTool('consoleProducer', produce, 'kept\n')
+      await kafka.cluster.runTool('consoleProducer', produce, { input: 'kept\n' })
       await kafka.cluster.kill(1)
       await expect(kafka.cluster.endOffsets(topic)).rejects.toThrow('no node of the cluster is running')
       await kafka.cluster.start(1)
@@ -143,7 +143,7 @@ describeEachKafka(
       async () => {
         const topic = await kafka.cluster.newTopic(1)
         const produce = ['--bootstrap-server', kafka.cluster.toolBootstrapServers, '--topic', topic]
-        await kafka.cluster.runTool('consoleProducer', produce, 'kept\n')
+        await kafka.cluster.runTool('consoleProducer', produce, { input: 'kept\n' })
         const leader = await kafka.cluster.leaderOf(topic, 0)
         await kafka.cluster.kill(leader)
         expect(await kafka.cluster.leaderOf(topic, 0)).not.toBe(leader)

@@ -137,7 +137,7 @@ export async function dumpLog(
   const segments = await cluster.segmentFiles(nodeId, topic, partition)
   if (segments.length === 0) throw new Error(`node ${nodeId} has no segments of ${topic}-${partition}`)
   const deep = (options.records ?? true) ? ['--deep-iteration', '--print-data-log'] : []
-  const output = await cluster.runTool('dumpLogSegments', ['--files', segments.join(','), ...deep])
+  const output = await cluster.runTool('dumpLogSegments', ['--files', segments.join(','), ...deep], { nodeId })
   return parseDump(output)
 }
 

@@ -1,6 +1,6 @@
 // Where the tests' Kafka can come from on this machine. To: start-kafka.ts, describe-kafka.ts.
 
-import { spawnSync } from 'node:child_process'
+import { dockerAvailability } from './docker-image.ts'
 import { canInstall } from './installation.ts'
 import { KAFKA_RELEASES, KAFKA_VERSIONS, type KafkaVersion } from './versions.ts'
 
@@ -19,15 +19,9 @@ export function kafkaAvailability(versions: readonly KafkaVersion[] = KAFKA_VERS
   if (bootstrapServers !== undefined && bootstrapServers !== '') return { kind: 'external', bootstrapServers }
   const jars = canInstall(versions)
   if (jars.found) return { kind: 'jars' }
-  if (!dockerAnswers()) return { kind: 'none', reason: `${jars.reason}, and no Docker engine answers` }
+  const docker = dockerAvailability()
+  if (!docker.found) return { kind: 'none', reason: `${jars.reason}, and ${docker.reason}` }
   const imageless = versions.filter((version) => KAFKA_RELEASES[version].image === undefined)
   if (imageless.length === 0) return { kind: 'docker' }
   return { kind: 'none', reason: `${jars.reason}, and there is no Docker image of Kafka ${imageless.join(', ')}` }
-}
-
-let dockerAnswer: boolean | undefined
-
-function dockerAnswers(): boolean {
-  dockerAnswer ??= spawnSync('docker', ['info'], { stdio: 'ignore', timeout: 10_000 }).status === 0
-  return dockerAnswer
 }

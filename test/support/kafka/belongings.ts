@@ -1,13 +1,14 @@
-// What this process has started and must not leave behind: processes and folders.
+// What this process has started and must not leave behind: processes, folders and containers.
 // However it ends, they go: on a normal exit here, synchronously; when it is killed, through the guard (guard.ts), a small process
 // that knows the same list and acts when its standard input closes, which the system does for a process that dies of anything.
 
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 const pids = new Set<number>()
 const folders = new Set<string>()
+const containers = new Set<string>()
 let guard: ChildProcess | undefined
 
 export function ownProcess(pid: number): void {
@@ -23,6 +24,16 @@ export function disownProcess(pid: number): void {
 export function ownFolder(folder: string): void {
   folders.add(folder)
   tellGuard(`+folder ${folder}`)
+}
+
+export function ownContainer(id: string): void {
+  containers.add(id)
+  tellGuard(`+container ${id}`)
+}
+
+export function disownContainer(id: string): void {
+  containers.delete(id)
+  tellGuard(`-container ${id}`)
 }
 
 /** Removes the folder, too. */
@@ -53,6 +64,7 @@ function tellGuard(line: string): void {
 function removeAll(): void {
   for (const pid of pids) killNow(pid)
   for (const folder of folders) removeWithPatience(folder)
+  if (containers.size > 0) spawnSync('docker', ['rm', '--force', '--volumes', ...containers], { stdio: 'ignore' })
 }
 
 /** SIGKILL; a process that is gone already is what was wanted. */

@@ -19,6 +19,12 @@ export interface KafkaNode extends Address {
   readonly nodeId: number
 }
 
+export interface ToolRun {
+  readonly input?: string
+  /** The node whose files the program reads; without one it runs anywhere. */
+  readonly nodeId?: number
+}
+
 /** What a kind of cluster gives: its nodes and the power over them. */
 export interface ClusterHost {
   /** Undefined: a cluster that somebody else started. */
@@ -36,7 +42,7 @@ export interface ClusterHost {
   /** The address under which `runTool` reaches the cluster. */
   readonly toolBootstrapServers: string
   /** Runs one of Kafka's own programs, where the nodes' files are, and gives its standard output. */
-  runTool(tool: KafkaTool, args: readonly string[], input?: string): Promise<string>
+  runTool(tool: KafkaTool, args: readonly string[], run?: ToolRun): Promise<string>
   /** A partition's .log files as `runTool` can read them, oldest first. */
   segmentFiles(nodeId: number, topic: string, partition: number): Promise<readonly string[]>
   stopAll(): Promise<void>
@@ -152,8 +158,8 @@ export class KafkaCluster {
   }
 
   /** One of Kafka's own programs, of the release's own jars. For ../clients. */
-  runTool(tool: KafkaTool, args: readonly string[], input?: string): Promise<string> {
-    return this.#host.runTool(tool, args, input)
+  runTool(tool: KafkaTool, args: readonly string[], run?: ToolRun): Promise<string> {
+    return this.#host.runTool(tool, args, run)
   }
 
   /** The release that `runTool`'s programs are of. */

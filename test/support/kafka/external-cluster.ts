@@ -24,7 +24,7 @@ export function externalCluster(bootstrapServers: string): ClusterHost {
     },
     segmentFiles: refuse('reading the files of a node'),
     toolBootstrapServers: bootstrapServers,
-    runTool: (tool, args, input) => runInstalledTool(TOOLS, tool, args, input),
+    runTool: (tool, args, run) => runInstalledTool(TOOLS, tool, args, run?.input),
     stopAll: async () => {},
   }
 }

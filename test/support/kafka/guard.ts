@@ -1,12 +1,14 @@
-// A process of its own, started by belongings.ts: it hears on standard input which processes and folders its parent owns, and ends
-// and removes what is left when that input closes. Run with plain Node: it imports nothing of the project.
+// A process of its own, started by belongings.ts: it hears on standard input which processes, folders and containers its parent owns,
+// and ends and removes what is left when that input closes. Run with plain Node: it imports nothing of the project.
 
+import { spawnSync } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 const pids = new Set<number>()
 const folders = new Set<string>()
+const containers = new Set<string>()
 
 for await (const line of createInterface({ input: process.stdin })) {
   const space = line.indexOf(' ')
@@ -24,11 +26,18 @@ for await (const line of createInterface({ input: process.stdin })) {
     case '-folder':
       folders.delete(name)
       break
+    case '+container':
+      containers.add(name)
+      break
+    case '-container':
+      containers.delete(name)
+      break
   }
 }
 
 for (let attempt = 0; attempt < 100 && [...pids].some(killed); attempt++) await sleep(20)
 for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 })
+if (containers.size > 0) spawnSync('docker', ['rm', '--force', '--volumes', ...containers], { stdio: 'ignore' })
 
 /** Sends SIGKILL; true while there is a process to send it to. */
 function killed(pid: number): boolean {

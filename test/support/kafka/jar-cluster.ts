@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, readdirSync, statfsSync, writeFileSync } from '
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ownFolder, removeFolder } from './belongings.ts'
-import type { ClusterHost, KafkaNode } from './cluster.ts'
+import type { ClusterHost, KafkaNode, ToolRun } from './cluster.ts'
 import { copyStorage, type Installation, installKafka, randomKafkaId, runInstalledTool } from './installation.ts'
 import { javaCommand, loggingOption } from './java.ts'
 import { freePorts } from './ports.ts'
@@ -118,8 +118,8 @@ class JarCluster implements ClusterHost {
     return this.nodes.map(({ host, port }) => `${host}:${port}`).join(',')
   }
 
-  async runTool(tool: KafkaTool, args: readonly string[], input?: string): Promise<string> {
-    return await runInstalledTool(this.version, tool, args, input)
+  async runTool(tool: KafkaTool, args: readonly string[], run: ToolRun = {}): Promise<string> {
+    return await runInstalledTool(this.version, tool, args, run.input)
   }
 
   async stopAll(): Promise<void> {

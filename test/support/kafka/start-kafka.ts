@@ -21,12 +21,7 @@ export interface KafkaOptions {
  * `await using kafka = await startKafka(...)`, or `stopAll()`: nothing is left behind either way, nor when the process is killed.
  */
 export async function startKafka(options: KafkaOptions = {}): Promise<KafkaCluster> {
-  const plan = {
-    version: options.version ?? '4.4',
-    brokers: options.brokers ?? 1,
-    autoCreateTopics: options.autoCreateTopics ?? false,
-    config: options.config ?? {},
-  }
+  const plan = planOf(options)
   const available = kafkaAvailability([plan.version])
   switch (available.kind) {
     case 'external':
@@ -34,8 +29,18 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaClust
     case 'jars':
       return new KafkaCluster(await startJarCluster(plan))
     case 'docker':
-      throw new Error('Docker: not yet')
+      return await startKafkaInDocker(plan)
     case 'none':
       throw new Error(`no Kafka: ${available.reason}`)
   }
+}
+
+/** The same in containers, whatever else there is. Testcontainers is loaded only here: it takes most of a second. */
+export async function startKafkaInDocker(options: KafkaOptions = {}): Promise<KafkaCluster> {
+  const { startDockerCluster } = await import('./docker-cluster.ts')
+  return new KafkaCluster(await startDockerCluster(planOf(options)))
+}
+
+function planOf({ version = '4.4', brokers = 1, autoCreateTopics = false, config = {} }: KafkaOptions) {
+  return { version, brokers, autoCreateTopics, config }
 }
