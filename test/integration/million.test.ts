@@ -17,7 +17,7 @@ describeEachKafka(['4.4'], (kafka) => {
     async (keys) => {
       const topic = await kafka.cluster.newTopic(PARTITIONS)
       const outcome = await sendMillion(kafka.cluster, topic, keys)
-      expect(outcome).toEqual({ delivered: RECORDS, firstError: undefined, wrongPlaces: 0 })
+      expect(outcome).toMatchObject({ delivered: RECORDS, firstError: undefined, wrongPlaces: 0 })
       const found = await pythonVerify(kafka.cluster.bootstrapServers, topic, { count: RECORDS, valueSize: VALUE_SIZE })
       expect(found).toMatchObject(intact(RECORDS))
     },
@@ -44,7 +44,8 @@ describeEachKafka(
             await cluster.start(victim)
           },
         })
-        expect(outcome).toEqual({ delivered: RECORDS, firstError: undefined, wrongPlaces: 0 })
+        expect(outcome).toMatchObject({ delivered: RECORDS, firstError: undefined, wrongPlaces: 0 })
+        expect(outcome.retried, 'records on the wire to the broker when it died').toBeGreaterThan(0)
         const found = await pythonVerify(cluster.bootstrapServers, topic, { count: RECORDS, valueSize: VALUE_SIZE })
         expect(found).toMatchObject(intact(RECORDS))
       },
@@ -65,6 +66,7 @@ interface Outcome {
   firstError: KafkaError | undefined
   /** Acknowledged offsets that do not continue their partition without a gap. */
   wrongPlaces: number
+  retried: number
 }
 
 /** Numbered values through one producer with its defaults: acks all, idempotent, five requests in flight. */
@@ -74,7 +76,7 @@ async function sendMillion(
   keys: 'with' | 'without',
   faults?: Faults,
 ): Promise<Outcome> {
-  const outcome: Outcome = { delivered: 0, firstError: undefined, wrongPlaces: 0 }
+  const outcome: Outcome = { delivered: 0, firstError: undefined, wrongPlaces: 0, retried: 0 }
   const nextOffset = new Array<number>(PARTITIONS).fill(0)
   let settled = 0
   let onThird = (): void => {}
@@ -107,6 +109,7 @@ async function sendMillion(
     if (!room) await producer.ready()
   }
   await producer.close({ timeoutMs: 60_000 })
+  outcome.retried = producer.metrics().recordRetryTotal
   return outcome
 }
 
