@@ -8,12 +8,13 @@
 // may use the memory again.
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../clock.ts'
-import { KafkaError, kafkaError } from '../errors.ts'
+import { KafkaError } from '../errors.ts'
 import type { Log } from '../logger.ts'
 import { type Api, pickVersion, type VersionRange } from '../protocol/api.ts'
 import { correlationIdOf, decodeResponseBody, encodeRequestFrame } from '../protocol/header.ts'
 import { apiVersions } from '../protocol/messages/api-versions.ts'
 import type { Address } from './address.ts'
+import { ConnectionErrors } from './connection-errors.ts'
 import { CorrelationIds } from './correlation-ids.ts'
 import { Deadline } from './deadline.ts'
 import type { Dial } from './dial.ts'
@@ -61,6 +62,7 @@ export class Connection {
   onClosed: ((cause: KafkaError) => void) | undefined
 
   readonly #options: ConnectionOptions
+  readonly #errors: ConnectionErrors
   readonly #clock: Clock
   readonly #wire: Wire
   readonly #reader: FrameReader
@@ -96,7 +98,7 @@ export class Connection {
           connection.#versions = await setup.handshake(negotiation, (cause) => connection.close(cause))
           return connection
         } catch (error) {
-          const cause = error instanceof KafkaError ? error : connection.#asKafkaError(error, 'the handshake failed')
+          const cause = error instanceof KafkaError ? error : connection.#errors.thrown(error, 'the handshake failed')
           connection.close(cause)
           const wasReset = cause.code === 'CONNECTION_CLOSED' && !setup.signal.aborted
           asked = wasReset ? versionAfterReset(asked) : undefined
@@ -114,6 +116,7 @@ export class Connection {
 
   private constructor(stream: Duplex, options: ConnectionOptions) {
     this.#options = options
+    this.#errors = new ConnectionErrors(options.brokerName)
     this.#clock = options.clock
     this.brokerName = options.brokerName
     this.#lastUsedAt = this.#clock.now()
@@ -127,7 +130,7 @@ export class Connection {
       clock: this.#clock,
       earliest: () => this.#inFlight.mostUrgent?.deadlineAt ?? Number.POSITIVE_INFINITY,
       progress: () => this.#receivedBytes,
-      onPassed: () => this.#poison(this.#timedOut()),
+      onPassed: () => this.#onDeadlinePassed(),
     })
     const events = {
       onBytes: (bytes: Buffer) => this.#onBytes(bytes),
@@ -182,7 +185,7 @@ export class Connection {
     try {
       segments = encodeRequestFrame(api, request, { version, correlationId, clientId: this.#options.clientId })
     } catch (error) {
-      this.#failSoon(exchange, this.#asKafkaError(error, `${api.name} v${version} cannot be encoded`))
+      this.#failSoon(exchange, this.#errors.thrown(error, `${api.name} v${version} cannot be encoded`))
       return
     }
     const now = this.#clock.now()
@@ -208,7 +211,7 @@ export class Connection {
 
   /** Destroys the stream. Exchanges under way fail with `cause` in its close event. Safe to call at any time, and again. */
   close(cause?: KafkaError): void {
-    this.#poison(cause ?? this.#error('CONNECTION_CLOSED', `${this.brokerName}: we closed the connection`))
+    this.#poison(cause ?? this.#errors.closedByUs())
   }
 
   #onWritten(pending: Pending): void {
@@ -224,7 +227,7 @@ export class Connection {
     try {
       this.#reader.push(bytes)
     } catch (error) {
-      this.#poison(this.#asKafkaError(error, 'an answer cannot be read'))
+      this.#poison(this.#errors.thrown(error, 'an answer cannot be read'))
     }
   }
 
@@ -240,7 +243,7 @@ export class Connection {
     const { version } = oldest.options
     const response = decodeResponseBody(oldest.api, version, frame)
     this.#inFlight.answered()
-    this.#answerCount++
+    if (this.#versions !== undefined) this.#answerCount++
     this.#lastUsedAt = this.#clock.now()
     this.#restIfIdle()
     if (clientMustHold(oldest.api.key, version)) this.#throttle(response as { readonly throttleTimeMs: number })
@@ -253,10 +256,7 @@ export class Connection {
       this.#options.log.debug(fields, 'the broker answered a request with acks 0: thrown away')
       return
     }
-    const expected =
-      oldest === undefined ? 'nothing is asked' : `${oldest.api.name} with ${oldest.correlationId} is next`
-    const message = `${this.brokerName} answered with correlation id ${correlationId}, where ${expected}`
-    throw this.#error('PROTOCOL_ERROR', message)
+    throw this.#errors.strayAnswer(correlationId, oldest)
   }
 
   // The broker reads nothing of ours for that long: requests that are out already get the time on top.
@@ -265,6 +265,11 @@ export class Connection {
     this.#throttledUntil = Math.max(this.#throttledUntil, this.#clock.now() + throttleTimeMs)
     this.#inFlight.extendDeadlines(throttleTimeMs)
     this.#tell(() => this.#options.onThrottle?.(throttleTimeMs))
+  }
+
+  #onDeadlinePassed(): void {
+    const late = this.#inFlight.mostUrgent
+    if (late !== undefined) this.#poison(this.#errors.timedOut(late))
   }
 
   #restIfIdle(): void {
@@ -300,48 +305,12 @@ export class Connection {
     }
   }
 
-  #timedOut(): KafkaError {
-    const late = this.#inFlight.mostUrgent
-    if (late === undefined) return this.#error('INTERNAL', `${this.brokerName}: a deadline passed without a request`)
-    const { version, timeoutMs, expectsAnswer } = late.options
-    const what = `${expectsAnswer ? 'did not answer' : 'did not take'} ${late.api.name} v${version}`
-    return this.#error('REQUEST_TIMEOUT', `${this.brokerName} ${what} within ${timeoutMs} ms`)
-  }
-
   #lost(error: unknown): KafkaError {
-    const count = this.inFlightCount
-    const reason =
-      error === undefined ? 'the broker closed the connection' : `the connection was lost (${codeOf(error)})`
-    const requests = `${count} ${count === 1 ? 'request' : 'requests'} under way`
-    const cut = this.#reader.bufferedBytes > 0 ? ', in the middle of an answer' : ''
-    return this.#error(
-      'CONNECTION_CLOSED',
-      `${this.brokerName}: ${reason} with ${requests}${cut}`,
-      error,
-      this.#lossHint(),
-    )
-  }
-
-  // A listener that wants something else than plaintext rarely says so: it hangs up at the first or at the second request.
-  #lossHint(): string | undefined {
-    if (this.#versions === undefined) return 'The listener may expect TLS, or may not be Kafka'
-    return this.#answerCount === 1 && this.inFlightCount > 0 ? 'The listener may require SASL' : undefined
-  }
-
-  #asKafkaError(error: unknown, what: string): KafkaError {
-    if (error instanceof KafkaError && error.broker !== undefined) return error
-    const code = error instanceof KafkaError ? error.code : 'INTERNAL'
-    return this.#error(
-      code,
-      `${this.brokerName}: ${what}: ${error instanceof Error ? error.message : String(error)}`,
-      error,
-    )
-  }
-
-  #error(code: string, message: string, cause?: unknown, hint?: string): KafkaError {
-    return kafkaError(code, message, { broker: this.brokerName, cause, hint })
+    return this.#errors.lost(error, {
+      inFlightCount: this.inFlightCount,
+      isInsideAnswer: this.#reader.bufferedBytes > 0,
+      hasShakenHands: this.#versions !== undefined,
+      answerCount: this.#answerCount,
+    })
   }
 }
-
-const codeOf = (error: unknown): string =>
-  error instanceof Error ? ((error as NodeJS.ErrnoException).code ?? error.message) : String(error)

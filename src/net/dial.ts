@@ -7,6 +7,7 @@ import type { Duplex } from 'node:stream'
 import { type Clock, systemClock, type Timer } from '../clock.ts'
 import { type KafkaError, kafkaError } from '../errors.ts'
 import { formatAddress } from './address.ts'
+import { errorText } from './connection-errors.ts'
 
 export interface DialTarget {
   readonly host: string
@@ -62,7 +63,7 @@ async function resolve(host: string, port: number, lookup: Lookup): Promise<read
   try {
     ips = await lookup(host)
   } catch (cause) {
-    throw dnsFailed(where, `failed (${codeOf(cause)})`, cause)
+    throw dnsFailed(where, `failed (${errorText(cause)})`, cause)
   }
   if (ips.length === 0) throw dnsFailed(where, 'gave no address', undefined)
   return ips
@@ -142,8 +143,8 @@ function race({ host, port, ips, signal, connect, clock, headStartMs }: Race): P
 
 function refused(host: string, port: number, refusals: readonly Refusal[]): KafkaError {
   const where = formatAddress({ host, port })
-  const codes = refusals.map(({ ip, error }) => (ip === host ? codeOf(error) : `${ip} ${codeOf(error)}`))
-  const nobodyListens = refusals.every(({ error }) => codeOf(error) === 'ECONNREFUSED')
+  const codes = refusals.map(({ ip, error }) => (ip === host ? errorText(error) : `${ip} ${errorText(error)}`))
+  const nobodyListens = refusals.every(({ error }) => errorText(error) === 'ECONNREFUSED')
   return kafkaError('CONNECTION_FAILED', `${where}: no TCP connection (${codes.join(', ')})`, {
     broker: where,
     hint: nobodyListens ? 'Nothing listens there: check host and port, and that the broker is running' : undefined,
@@ -157,6 +158,3 @@ const dnsFailed = (broker: string, reason: string, cause: unknown): KafkaError =
     hint: 'Check the name; if the cluster advertises it, set advertised.listeners for this network or use brokerAddressMapper',
     cause,
   })
-
-const codeOf = (error: unknown): string =>
-  error instanceof Error ? ((error as NodeJS.ErrnoException).code ?? error.message) : String(error)
