@@ -113,6 +113,7 @@ export class FakeNetwork {
 
   /** Time goes on in steps, with turns between them, as for a process that is not blocked. */
   async pass(ms: number, stepMs = ms): Promise<void> {
+    await this.settle()
     for (let passed = 0; passed < ms; passed += stepMs) {
       this.clock.advance(Math.min(stepMs, ms - passed))
       await this.settle()

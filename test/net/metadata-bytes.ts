@@ -50,7 +50,8 @@ export function readMetadataRequest({ bytes: frame, apiVersion: version }: Recei
     const length = isFlexible ? varint() - 1 : int16()
     return frame.toString('utf8', at, (at += length))
   }
-  at += Math.max(0, int16())
+  const clientIdLength = int16()
+  at += clientIdLength
   if (isFlexible) at++
   let count: number
   if (isFlexible) count = varint() - 1
