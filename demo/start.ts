@@ -62,8 +62,8 @@ async function demo(records: number, signal: AbortSignal): Promise<void> {
   screen.line(available.kind === 'external' ? origin : `starting ${origin}; the first time it is fetched`)
   await using kafka = await untilInterrupted(startKafka({ version: VERSION }), signal)
 
-  screen.line(`\n${EXAMPLE}: ${EXAMPLE_RECORDS} keyed JSON records, acks all, a callback each, flush, close`)
   await haveTopic(kafka, EXAMPLE_TOPIC, EXAMPLE_PARTITIONS)
+  screen.line(`\n${EXAMPLE}: ${EXAMPLE_RECORDS} keyed JSON records, acks all, a callback each, flush, close`)
   const before = await recordsIn(kafka, EXAMPLE_TOPIC)
   await runExample(kafka.bootstrapServers, signal)
   await sayLog(kafka, EXAMPLE_TOPIC, before, EXAMPLE_RECORDS)
@@ -99,7 +99,9 @@ function whatToInstall(reason: string): string {
 }
 
 async function haveTopic(kafka: KafkaCluster, topic: string, partitions: number): Promise<void> {
-  const { brokers, topic: found } = await describeTopic(kafka.nodes[0]!, topic)
+  const { brokers, topic: found } = await describeTopic(kafka.nodes[0]!, topic).catch((error: Error) => {
+    throw new Error(`no answer from ${kafka.bootstrapServers}: ${error.message}`, { cause: error })
+  })
   if (found.partitions.length > 0) return
   await kafka.createTopic(topic, partitions, { replicationFactor: Math.min(3, brokers.size) })
 }
