@@ -19,7 +19,7 @@ export class Setup {
   readonly #outer: AbortSignal
   readonly #timer: Timer
   /** What is being waited for, for the message. */
-  #phase = 'the TCP connection'
+  #phase = 'the connection (DNS or TCP)'
   #isOver = false
 
   constructor(options: SetupOptions, outer: AbortSignal) {
@@ -42,7 +42,7 @@ export class Setup {
    * @throws What `dial` rejects with, as a `KafkaError`; the signal's reason.
    */
   dial(address: Address): Promise<Duplex> {
-    this.#phase = 'the TCP connection'
+    this.#phase = 'the connection (DNS or TCP)'
     const { signal } = this
     return new Promise((resolve, reject) => {
       if (signal.aborted) throw signal.reason

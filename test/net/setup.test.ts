@@ -47,7 +47,7 @@ describe('dial', () => {
     expect(error).toMatchObject({
       code: 'CONNECTION_FAILED',
       broker: 'b:9092',
-      message: 'b:9092: timed out after 10000 ms, waiting for the TCP connection',
+      message: 'b:9092: timed out after 10000 ms, waiting for the connection (DNS or TCP)',
     })
     expect(given?.reason).toBe(error)
   })
@@ -159,7 +159,7 @@ describe("the caller's signal", () => {
     outer.abort()
     expect(await failure).toMatchObject({
       code: 'CONNECTION_FAILED',
-      message: 'b:9092: nobody waits for the TCP connection any more',
+      message: 'b:9092: nobody waits for the connection (DNS or TCP) any more',
       cause: { name: 'AbortError' },
     })
   })
