@@ -10,7 +10,6 @@ import type { NetOptions } from './options.ts'
 interface Memory {
   /** Failed attempts and lost connections since the last one that became ready: TCP alone is no success. */
   failures: number
-  failedAt: number
   retryAt: number
   lastError: KafkaError | undefined
 }
@@ -40,7 +39,7 @@ export class Connector {
   ): Promise<Connection> {
     const { clientId, requestTimeoutMs, dial, clock, random, log } = this.#options
     const memory = this.#memoryOf(address)
-    const startedAt = clock.now()
+    const failuresBefore = memory.failures
     const setupTimeoutMs = backoffMs(
       memory.failures,
       this.#options.socketConnectionSetupTimeoutMs,
@@ -68,7 +67,7 @@ export class Connector {
     } catch (thrown) {
       const error = asKafkaError(thrown, address)
       if (!signal.aborted) {
-        this.#remember(memory, startedAt, error)
+        this.#remember(memory, failuresBefore, error)
         log.debug({ broker: brokerName, code: error.code, failures: memory.failures }, error.message)
       }
       throw error
@@ -79,7 +78,7 @@ export class Connector {
 
   /** A connection that was ready has ended without our wish: the next attempt waits, as after a failed one. */
   lost(address: Address, cause: KafkaError): void {
-    this.#remember(this.#memoryOf(address), this.#options.clock.now(), cause)
+    this.#remember(this.#memoryOf(address), 0, cause)
     this.#options.log.info({ code: cause.code }, `lost the connection to ${formatAddress(address)}: ${cause.message}`)
   }
 
@@ -121,13 +120,12 @@ export class Connector {
     for (const resolve of waiting) resolve()
   }
 
-  // Two attempts at the same dead address that ran at the same time are one failure: the second must not double the wait.
-  #remember(memory: Memory, startedAt: number, error: KafkaError): void {
+  // Two attempts, or two connections, that end together are one failure: the second must not double the wait.
+  #remember(memory: Memory, failuresBefore: number, error: KafkaError): void {
     const { clock, random, reconnectBackoffMs, reconnectBackoffMaxMs } = this.#options
     memory.lastError = error
-    if (memory.failures > 0 && startedAt < memory.failedAt) return
-    memory.failedAt = clock.now()
-    memory.retryAt = memory.failedAt + backoffMs(memory.failures, reconnectBackoffMs, reconnectBackoffMaxMs, random)
+    if (memory.failures > failuresBefore) return
+    memory.retryAt = clock.now() + backoffMs(memory.failures, reconnectBackoffMs, reconnectBackoffMaxMs, random)
     memory.failures++
   }
 
@@ -135,7 +133,7 @@ export class Connector {
     const key = formatAddress(address)
     let memory = this.#memories.get(key)
     if (memory === undefined) {
-      memory = { failures: 0, failedAt: 0, retryAt: 0, lastError: undefined }
+      memory = { failures: 0, retryAt: 0, lastError: undefined }
       this.#memories.set(key, memory)
     }
     return memory
