@@ -65,7 +65,7 @@ export class Cluster {
   #clusterId: string | null = null
   #controllerId = -1
   #lastError: KafkaError | undefined
-  #lastSuccessAt = Number.NEGATIVE_INFINITY
+  #lastSuccessAt = 0
   // Bound: the caller's connect() calls.
   readonly #connecting = new Set<ConnectWaiter>()
   // Topics forgotten since the last update. Bound: the topics that were known then.
@@ -90,7 +90,7 @@ export class Cluster {
     return this.#lastError
   }
 
-  /** Instant of the clock of the last answer; -Infinity: there was none. */
+  /** Instant of the clock of the last answer; 0: there was none. */
   get lastSuccessAt(): number {
     return this.#lastSuccessAt
   }

@@ -41,6 +41,8 @@ export class Lane {
   // connect() was called during a back-off: dial when it is over.
   #wanted = false
   #flying = 0
+  // Requests whose bytes this connection's stream may still read: an answer can come before the write callback.
+  #unwritten = 0
   #throttledUntil = 0
   // How often in a row connect() was called while the node was not there.
   #absences = 0
@@ -139,19 +141,23 @@ export class Lane {
     }
     const { connection } = state
     this.#flying++
+    this.#unwritten++
     connection.exchange(api, request, options, {
       onWritten: () => {
+        this.#unwritten--
         if (!options.expectsAnswer) this.#flying--
         exchange.onWritten?.()
-        if (!options.expectsAnswer) this.#landed(connection)
+        this.#landed(connection)
       },
       onAnswer: (response) => {
         this.#flying--
         exchange.onAnswer(response)
         this.#landed(connection)
       },
+      // Either the connection has ended, and #unwritten with it, or the request could not be encoded.
       onFailed: (error, mayBeOnTheWire) => {
         this.#flying--
+        if (connection.state.kind === 'open') this.#unwritten--
         exchange.onFailed(error, mayBeOnTheWire)
         this.#landed(connection)
       },
@@ -169,7 +175,7 @@ export class Lane {
     this.#target = state.kind === 'open' && sameAddress(target, state.target) ? state.target : target
     this.#absences = 0
     if (state.kind === 'open') {
-      if (this.#flying === 0 && state.target !== this.#target) this.#leave(state.connection)
+      if (this.#isAtRest && state.target !== this.#target) this.#leave(state.connection)
     } else if (state.kind === 'connecting') {
       state.abort.abort(this.#notOpen())
       this.#dial()
@@ -185,6 +191,10 @@ export class Lane {
     this.#become(CLOSED)
     if (state.kind === 'open') state.connection.close(cause)
     else if (state.kind === 'connecting') state.abort.abort(cause)
+  }
+
+  get #isAtRest(): boolean {
+    return this.#flying === 0 && this.#unwritten === 0
   }
 
   #become(state: LaneState): void {
@@ -221,6 +231,7 @@ export class Lane {
     }
     this.#lastError = undefined
     this.#throttledUntil = 0
+    this.#unwritten = 0
     this.#become({ kind: 'open', connection, target })
     connection.onWritable = () => this.#home.changed(this)
     this.#timer.set(connection.lastUsedAt + this.#home.options.connectionsMaxIdleMs)
@@ -254,7 +265,7 @@ export class Lane {
   #landed(connection: Connection): void {
     const state = this.#state
     if (state.kind !== 'open' || state.connection !== connection) return
-    if (state.target !== this.#target && this.#flying === 0) {
+    if (state.target !== this.#target && this.#isAtRest) {
       this.#leave(connection)
       return
     }
@@ -264,7 +275,7 @@ export class Lane {
     }
   }
 
-  // Of our own will, with nothing flying: no failure, so no back-off.
+  // Of our own will, at rest: no failure, so no back-off, and no bytes that the closing stream could still read.
   #leave(connection: Connection): void {
     this.#become(IDLE)
     connection.close()
@@ -278,7 +289,7 @@ export class Lane {
     } else if (state.kind === 'open') {
       const now = this.#home.options.clock.now()
       const idleAt = state.connection.lastUsedAt + this.#home.options.connectionsMaxIdleMs
-      if (this.#flying === 0 && idleAt <= now) {
+      if (this.#isAtRest && idleAt <= now) {
         this.#leave(state.connection)
         return
       }
