@@ -103,6 +103,8 @@ export class Core {
     this.accumulator = new Accumulator({ ...options, isIdempotent }, arena, slots, clock, random, {
       onOpened: (batch) => {
         this.deadlines.expect(this.expiry.endsAt(batch))
+        // Otherwise the cluster forgets a topic that is in use after metadataMaxIdleMs, and never learns of its new leaders.
+        this.cluster.touch(batch.topicName)
         if (batch.partition !== null && batch.partition.missingSince > 0) this.cluster.refresh('a partition is missing')
       },
       onDue: (partition) => this.sender.markDue(partition),
