@@ -7,7 +7,7 @@ import { KafkaError, kafkaError } from '../errors.ts'
 import type { HeaderValue } from './types.ts'
 
 /** `[name, value, name, value]`. Names are strings, never null: Kafka's format has no absent header name. */
-export type FlatHeaders = readonly HeaderValue[]
+type FlatHeaders = readonly HeaderValue[]
 
 /**
  * Keeps the order and every repeat; no headers at all give null. An empty name is allowed, as in Java; so is an empty array of values,

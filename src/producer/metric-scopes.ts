@@ -86,8 +86,8 @@ export class Scope<Stats extends Rollings<Stats>> {
 }
 
 /** At this many names the others share one entry: what a user can invent must not cost memory without end. */
-export const NAMES_AT_MOST = 1_000
-export const OTHER = '(other)'
+const NAMES_AT_MOST = 1_000
+const OTHER = '(other)'
 
 /** A scope for each name. */
 export class Scopes<Stats extends Rollings<Stats>> {

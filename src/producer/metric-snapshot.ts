@@ -19,7 +19,7 @@ export interface Gauges {
 }
 
 /** What was counted, and over which time. */
-export interface Past {
+interface Past {
   readonly all: OverallStats
   readonly topics: Scopes<TopicStats>
   readonly brokers: Scopes<BrokerStats>

@@ -49,8 +49,7 @@ export const optionTable: { readonly [Name in OptionName]-?: OptionSpec } = {
     },
     javaName: 'bootstrap.servers',
     aliases: ['brokers', 'bootstrapBrokers', 'metadata.broker.list', 'broker', 'hosts', 'servers', 'seedBrokers'],
-    differs:
-      "required. `'host:port'`, several with commas or as an array, `'[::1]:9092'` for IPv6; port 9092 when left out",
+    differs: "`'host:port'`, several with commas or as an array, `'[::1]:9092'` for IPv6; port 9092 when left out",
   },
   clientId: {
     default: 'kafka-wire',
@@ -246,7 +245,7 @@ export const optionTable: { readonly [Name in OptionName]-?: OptionSpec } = {
     default: false,
     rule: yesOrNo,
     javaName: 'partitioner.ignore.keys',
-    differs: "choose as if no record had a key; only `'java'`",
+    differs: 'choose as if no record had a key',
   },
   partitionerAdaptive: {
     default: true,
@@ -316,7 +315,7 @@ export const optionTable: { readonly [Name in OptionName]-?: OptionSpec } = {
     rule: milliseconds(1),
     javaName: 'socket.connection.setup.timeout.ms',
     aliases: ['connectionTimeout', 'connectTimeout', 'authenticationTimeout'],
-    differs: 'from the first SYN to a connection that can be used; doubles with each failure',
+    differs: 'from dialling to a connection that can be used; doubles with each failure',
   },
   socketConnectionSetupTimeoutMaxMs: {
     default: 30_000,

@@ -11,7 +11,7 @@ import { PropertiesSyntaxError, parseProperties } from './properties-text.ts'
 import { bytesSerializer, stringSerializer } from './serializers.ts'
 import type { ProducerOptions } from './types.ts'
 
-export interface TranslatedProperties {
+interface TranslatedProperties {
   readonly options: ProducerOptions<unknown, unknown>
   /** What was passed over, for the log. */
   readonly notes: readonly string[]
