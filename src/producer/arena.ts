@@ -48,7 +48,8 @@ export class Arena {
     this.#limit = bufferMemory
     this.#onFreed = onFreed
     const whole = Math.max(SMALLEST_REGION, align(batchBytes))
-    const sizes = [align(whole / 16), align(whole / 4), whole].map((bytes) => Math.max(SMALLEST_REGION, bytes))
+    // Down to the alignment: up, four quarters would not fit into a whole.
+    const sizes = [alignDown(whole / 16), alignDown(whole / 4), whole].map((bytes) => Math.max(SMALLEST_REGION, bytes))
     this.sizes = [...new Set(sizes)]
     this.#blockBytes = whole
     this.#free = this.sizes.map(() => [])
@@ -132,10 +133,10 @@ export class Arena {
     }
     const larger = this.#takeOrCut(sizeClass + 1)
     if (larger === -1) return -1
+    // Counted from the parent's start, so that `#parentOf` finds it again. What is left at its end is nobody's.
     const size = this.sizes[sizeClass]!
-    const end = larger + this.sizes[sizeClass + 1]!
-    for (let start = end - size; start > larger; start -= size)
-      if (start - larger >= size) this.#free[sizeClass]!.push(start)
+    const pieces = Math.floor(this.sizes[sizeClass + 1]! / size)
+    for (let piece = pieces - 1; piece > 0; piece--) this.#free[sizeClass]!.push(larger + piece * size)
     return larger
   }
 
@@ -167,4 +168,8 @@ export class Arena {
 
 function align(bytes: number): number {
   return Math.ceil(bytes / ALIGNMENT) * ALIGNMENT
+}
+
+function alignDown(bytes: number): number {
+  return Math.floor(bytes / ALIGNMENT) * ALIGNMENT
 }
