@@ -40,6 +40,8 @@ export class BrokerPool {
   readonly #anchor: Anchor
   readonly #lanes = new Map<number, Lane>()
   readonly #control: ControlLink
+  // Bound: the connect() calls under way.
+  readonly #watchers = new Set<(lane: Lane) => void>()
   readonly #controlOfNode = new Map<number, ControlLink>()
   #brokers: ReadonlyMap<number, Broker> = new Map()
   // For explaining failures: a bootstrap address that answered, and whether any advertised address ever did.
@@ -108,6 +110,12 @@ export class BrokerPool {
     return this.#lanes.values()
   }
 
+  /** As `onLaneChange`, and when a lane is closed with the pool. Returns what ends it. */
+  watchLanes(watcher: (lane: Lane) => void): () => void {
+    this.#watchers.add(watcher)
+    return () => void this.#watchers.delete(watcher)
+  }
+
   /**
    * One request over the control connection: to a bootstrap address as long as no broker is known, else to a known broker, and to the
    * bootstrap addresses again when those cannot be reached (unless `metadataRecoveryStrategy` is `'none'`). Dials when needed.
@@ -162,7 +170,10 @@ export class BrokerPool {
     if (this.#closing !== undefined) return this.#closing
     const cause = closedError()
     this.#closing = this.#connector.whenNoneIsOpen(CLOSE_AT_MOST_MS)
-    for (const lane of this.#lanes.values()) lane.close(cause)
+    for (const lane of this.#lanes.values()) {
+      lane.close(cause)
+      for (const watcher of this.#watchers) watcher(lane)
+    }
     this.#control.close(cause)
     for (const link of this.#controlOfNode.values()) link.close(cause)
     return this.#closing
@@ -251,6 +262,7 @@ export class BrokerPool {
   #laneChanged(lane: Lane): void {
     if (lane.state.kind === 'open') this.#advertisedAnswered = true
     try {
+      for (const watcher of this.#watchers) watcher(lane)
       this.onLaneChange?.(lane)
     } catch (error) {
       this.#options.log.error({ err: error, broker: lane.brokerName }, 'a listener of the broker pool threw')

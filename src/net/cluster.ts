@@ -13,9 +13,11 @@ import { type KafkaError, kafkaError } from '../errors.ts'
 import { nearestNames } from '../nearest.ts'
 import { type BrokerError, brokerError } from '../protocol/error-codes.ts'
 import type { BrokerAddress, BrokerPool } from './broker-pool.ts'
+import { FirstAnswer } from './first-answer.ts'
 import { type MetadataAnswer, requestAllNames, requestMetadata } from './metadata-request.ts'
 import type { NetOptions } from './options.ts'
 import { Pace } from './pace.ts'
+import { reachBroker } from './reach-broker.ts'
 import { closedError } from './reach-errors.ts'
 import { LazyTimer } from './timers.ts'
 import { TopicBook } from './topic-book.ts'
@@ -29,11 +31,6 @@ type ClusterState =
   | { readonly kind: 'looking' }
   | { readonly kind: 'asking' }
   | { readonly kind: 'closed' }
-
-interface ConnectWaiter {
-  resolve(): void
-  reject(error: KafkaError): void
-}
 
 interface Question {
   /** About all tracked topics, not only those that cannot wait. */
@@ -66,8 +63,7 @@ export class Cluster {
   #controllerId = -1
   #lastError: KafkaError | undefined
   #lastSuccessAt = 0
-  // Bound: the caller's connect() calls.
-  readonly #connecting = new Set<ConnectWaiter>()
+  readonly #firstAnswer = new FirstAnswer()
   // Topics forgotten since the last update. Bound: the topics that were known then.
   readonly #dropped: string[] = []
   #allNames: Promise<readonly string[]> | undefined
@@ -185,7 +181,8 @@ export class Cluster {
   }
 
   /**
-   * Resolves with the first answer of a broker, at once if there was one. Keeps the process alive and tries until then.
+   * Resolves when the cluster has been described once and one of its brokers can be spoken to where it is advertised; a lane to that one
+   * is open then. Keeps the process alive and tries until then.
    *
    * @throws A failure that trying again cannot mend (an address where no Kafka is, a version that is not spoken); what the last attempt
    *   failed with, or ABORTED, when the signal is aborted; CLOSED.
@@ -193,23 +190,16 @@ export class Cluster {
   async connect(signal?: AbortSignal): Promise<void> {
     if (this.#state.kind === 'closed') throw closedError()
     if (signal?.aborted) throw this.#aborted(signal)
-    if (this.#pace.hasAnswered) return
     const release = this.#pool.hold()
-    let onAbort: (() => void) | undefined
     try {
-      await new Promise<void>((resolve, reject) => {
-        const waiter = { resolve, reject }
-        this.#connecting.add(waiter)
-        onAbort = () => {
-          this.#connecting.delete(waiter)
-          reject(this.#aborted(signal))
-        }
-        signal?.addEventListener('abort', onAbort, { once: true })
+      if (!this.#pace.hasAnswered) {
+        const answered = this.#firstAnswer.wait(signal, () => this.#aborted(signal))
         this.#lookSoon()
-      })
+        await answered
+      }
+      await reachBroker(this.#pool, signal)
     } finally {
       release()
-      if (onAbort !== undefined) signal?.removeEventListener('abort', onAbort)
     }
   }
 
@@ -217,7 +207,7 @@ export class Cluster {
   close(): void {
     this.#state = { kind: 'closed' }
     this.#timer.clear()
-    this.#rejectConnecting(closedError())
+    this.#firstAnswer.failed(closedError())
   }
 
   #aborted(signal: AbortSignal | undefined): KafkaError {
@@ -242,7 +232,7 @@ export class Cluster {
 
   #look(): void {
     const now = this.#options.clock.now()
-    const at = this.#pace.nextAskAt(now, this.#book.nextAskAt(), this.#connecting.size > 0)
+    const at = this.#pace.nextAskAt(now, this.#book.nextAskAt(), this.#firstAnswer.isAwaited)
     if (at > now) this.#timer.set(at)
     else void this.#ask(now)
   }
@@ -293,8 +283,7 @@ export class Cluster {
     this.#lastError = undefined
     this.#lastSuccessAt = now
     this.#version++
-    for (const { resolve } of this.#connecting) resolve()
-    this.#connecting.clear()
+    this.#firstAnswer.came()
     this.#tell(() => this.onUpdate?.(changed))
   }
 
@@ -308,10 +297,10 @@ export class Cluster {
 
   #failed(reason: string | undefined, error: KafkaError): void {
     this.#lastError = error
-    this.#pace.failed(reason, this.#book.size > 0 || this.#connecting.size > 0, this.#options.clock.now())
+    this.#pace.failed(reason, this.#book.size > 0 || this.#firstAnswer.isAwaited, this.#options.clock.now())
     this.#rebootstrapWhenDue()
     this.#options.log.warn({ code: error.code, failures: this.#pace.failures }, `no metadata: ${error.message}`)
-    if (!error.retriable) this.#rejectConnecting(error)
+    if (!error.retriable) this.#firstAnswer.failed(error)
     this.#tell(() => this.onFailure?.(error))
   }
 
@@ -329,11 +318,6 @@ export class Cluster {
   #rebootstrap(): void {
     this.#book.forgetEpochs()
     this.#pool.rebootstrap()
-  }
-
-  #rejectConnecting(error: KafkaError): void {
-    for (const { reject } of this.#connecting) reject(error)
-    this.#connecting.clear()
   }
 
   #tell(listener: () => void): void {

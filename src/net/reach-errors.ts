@@ -55,6 +55,19 @@ export function advertisedInVain(
   )
 }
 
+/** None of the advertised addresses could be reached: one line for each that was tried. */
+export function advertisedFailed(errors: readonly KafkaError[]): KafkaError {
+  const [first] = errors
+  if (first !== undefined && errors.length === 1) return first
+  const hints = new Set(errors.map(({ hint }) => hint))
+  const lines = errors.map((error) => `  ${hints.size > 1 ? error.message : withoutHint(error)}`)
+  return kafkaError('CONNECTION_FAILED', `None of ${errors.length} brokers can be reached:\n${lines.join('\n')}`, {
+    hint: hints.size === 1 ? first?.hint : undefined,
+    retriable: errors.some(({ retriable }) => retriable),
+    cause: new AggregateError(errors),
+  })
+}
+
 export const notListed = (nodeId: number): KafkaError =>
   kafkaError('CONNECTION_FAILED', `broker ${nodeId} is not among the brokers of the cluster now`, {
     broker: `broker ${nodeId}`,

@@ -120,6 +120,68 @@ describe('connect', () => {
     expect(stage.asked[0]).toMatchObject({ version: 7, names: [] })
   })
 
+  test('goes on until a broker can be spoken to where the cluster says it is', async () => {
+    const stage = new Stage()
+    for (const where of ['b1:9092', 'b2:9092']) stage.network.listen(where, 'refuses')
+    let isConnected = false
+    const connected = stage.cluster.connect().then(() => {
+      isConnected = true
+    })
+    await stage.network.pass(3_000, 50)
+    expect(isConnected).toBe(false)
+    expect(stage.cluster.version).toBeGreaterThan(0)
+    stage.listen('b2:9092')
+    await stage.network.pass(1_200, 50)
+    await connected
+    expect(stage.pool.lane(2).state.kind).toBe('open')
+    await stage.cluster.connect()
+  })
+
+  test('says which advertised addresses lead nowhere, one line each, and what to do', async () => {
+    const stage = new Stage()
+    stage.network.listen('b1:9092', 'has no name')
+    stage.network.listen('b2:9092', 'refuses')
+    const controller = new AbortController()
+    const failed = failure(stage.cluster.connect(controller.signal))
+    await stage.network.pass(1_000, 50)
+    controller.abort()
+    const error = await failed
+    expect(error.code).toBe('CONNECTION_FAILED')
+    const lines = error.message.split('\n')
+    expect(lines[0]).toBe('None of 2 brokers can be reached:')
+    expect(lines[1]).toMatch(
+      /^ {2}Bootstrap seed:9092 answered, but the cluster advertises broker 1 as b1:9092, which .*ENOTFOUND/,
+    )
+    expect(lines[2]).toMatch(
+      /^ {2}Bootstrap seed:9092 answered, but the cluster advertises broker 2 as b2:9092, which /,
+    )
+    expect(error.hint).toBe('Set advertised.listeners for this network, or use brokerAddressMapper')
+    expect(stage.network.clock.keepAliveCount).toBe(0)
+  })
+
+  test('tries three of many brokers at a time, and every one in its turn', async () => {
+    const stage = new Stage()
+    stage.answer = () => ({ brokers: Array.from({ length: 10 }, (_, id) => [id, `n${id}`, 9092] as const) })
+    for (let id = 0; id < 9; id++) stage.network.listen(`n${id}:9092`, 'is silent')
+    stage.listen('n9:9092')
+    const connected = stage.cluster.connect()
+    await stage.network.settle()
+    expect(stage.network.dials.slice(1)).toEqual(['n0:9092', 'n1:9092', 'n2:9092'])
+    await stage.network.pass(30_000, 1_000)
+    await connected
+    expect(stage.pool.lane(9).state.kind).toBe('open')
+  })
+
+  test('fails with CLOSED when the pool is closed while brokers are tried', async () => {
+    const stage = new Stage()
+    for (const where of ['b1:9092', 'b2:9092']) stage.network.listen(where, 'is silent')
+    const failed = failure(stage.cluster.connect())
+    await stage.network.settle()
+    await stage.close()
+    expect((await failed).code).toBe('CLOSED')
+    expect(stage.network.clock.pendingDelaysMs).toEqual([])
+  })
+
   test('after an answer costs nothing', async () => {
     const stage = await new Stage().connected()
     await stage.cluster.connect()
