@@ -212,7 +212,8 @@ describe('cutting and putting together', () => {
 
 type Step =
   | { readonly kind: 'take'; readonly bytes: number; readonly isForced: boolean }
-  | { readonly kind: 'fill' | 'heap'; readonly bytes: number }
+  | { readonly kind: 'fill'; readonly bytes: number }
+  | { readonly kind: 'heap'; readonly bytes: number }
   | { readonly kind: 'release' | 'pin' | 'unpin' | 'releaseNearlyAll'; readonly at: number }
 
 const place = fc.nat({ max: 1_000_000 })
