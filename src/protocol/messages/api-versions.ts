@@ -3,6 +3,7 @@
 // The response header is v0 at every version (header.ts).
 // From: net/handshake.ts. To: header.ts.
 import Long from 'long'
+import { KafkaError } from '../../errors.ts'
 import type { Api, VersionRange } from '../api.ts'
 import type { Reader } from '../reader.ts'
 import { type TaggedField, Writer } from '../writer.ts'
@@ -73,47 +74,76 @@ export const apiVersions: Api<ApiVersionsRequest, ApiVersionsResponse> = {
 
   decodeResponse(reader, version) {
     const errorCode = reader.int16()
-    if (errorCode === UNSUPPORTED_VERSION && hasShapeOfVersion0(reader)) version = 0
-    const flexible = version >= FLEXIBLE_FROM
-    const response = {
-      errorCode,
-      apiKeys: reader.array(flexible, () => {
-        const api = { apiKey: reader.int16(), minVersion: reader.int16(), maxVersion: reader.int16() }
-        if (flexible) reader.skipTaggedFields()
-        return api
-      }),
-      throttleTimeMs: version >= 1 ? reader.int32() : 0,
-      supportedFeatures: [] as ApiVersionsResponse['supportedFeatures'],
-      finalizedFeaturesEpoch: Long.NEG_ONE,
-      finalizedFeatures: [] as ApiVersionsResponse['finalizedFeatures'],
-      zkMigrationReady: false,
-    }
-    if (flexible) {
-      reader.knownTaggedFields({
-        [SUPPORTED_FEATURES_TAG]: (field) => {
-          response.supportedFeatures = field.array(true, () => {
-            const feature = { name: field.string(true), minVersion: field.int16(), maxVersion: field.int16() }
-            field.skipTaggedFields()
-            return feature
-          })
-        },
-        [FINALIZED_FEATURES_EPOCH_TAG]: (field) => {
-          response.finalizedFeaturesEpoch = field.int64()
-        },
-        [FINALIZED_FEATURES_TAG]: (field) => {
-          response.finalizedFeatures = field.array(true, () => {
-            const feature = { name: field.string(true), maxVersionLevel: field.int16(), minVersionLevel: field.int16() }
-            field.skipTaggedFields()
-            return feature
-          })
-        },
-        [ZK_MIGRATION_READY_TAG]: (field) => {
-          response.zkMigrationReady = field.boolean()
-        },
-      })
-    }
-    return response
+    if (errorCode !== UNSUPPORTED_VERSION) return decodeBody(reader, errorCode, version)
+    if (hasShapeOfVersion0(reader)) return decodeBody(reader, errorCode, 0)
+    if (canDecode(reader, errorCode, version)) return decodeBody(reader, errorCode, version)
+    // librdkafka's mock broker mixes two shapes here. The code alone says enough: ask again at version 0.
+    reader.raw(reader.remaining)
+    return refusal
   },
+}
+
+const refusal: ApiVersionsResponse = {
+  errorCode: UNSUPPORTED_VERSION,
+  apiKeys: [],
+  throttleTimeMs: 0,
+  supportedFeatures: [],
+  finalizedFeaturesEpoch: Long.NEG_ONE,
+  finalizedFeatures: [],
+  zkMigrationReady: false,
+}
+
+function canDecode(reader: Reader, errorCode: number, version: number): boolean {
+  const ahead = reader.ahead()
+  try {
+    decodeBody(ahead, errorCode, version)
+    return ahead.remaining === 0
+  } catch (error) {
+    if (error instanceof KafkaError && error.code === 'PROTOCOL_ERROR') return false
+    throw error
+  }
+}
+
+function decodeBody(reader: Reader, errorCode: number, version: number): ApiVersionsResponse {
+  const flexible = version >= FLEXIBLE_FROM
+  const response = {
+    errorCode,
+    apiKeys: reader.array(flexible, () => {
+      const api = { apiKey: reader.int16(), minVersion: reader.int16(), maxVersion: reader.int16() }
+      if (flexible) reader.skipTaggedFields()
+      return api
+    }),
+    throttleTimeMs: version >= 1 ? reader.int32() : 0,
+    supportedFeatures: [] as ApiVersionsResponse['supportedFeatures'],
+    finalizedFeaturesEpoch: Long.NEG_ONE,
+    finalizedFeatures: [] as ApiVersionsResponse['finalizedFeatures'],
+    zkMigrationReady: false,
+  }
+  if (flexible) {
+    reader.knownTaggedFields({
+      [SUPPORTED_FEATURES_TAG]: (field) => {
+        response.supportedFeatures = field.array(true, () => {
+          const feature = { name: field.string(true), minVersion: field.int16(), maxVersion: field.int16() }
+          field.skipTaggedFields()
+          return feature
+        })
+      },
+      [FINALIZED_FEATURES_EPOCH_TAG]: (field) => {
+        response.finalizedFeaturesEpoch = field.int64()
+      },
+      [FINALIZED_FEATURES_TAG]: (field) => {
+        response.finalizedFeatures = field.array(true, () => {
+          const feature = { name: field.string(true), maxVersionLevel: field.int16(), minVersionLevel: field.int16() }
+          field.skipTaggedFields()
+          return feature
+        })
+      },
+      [ZK_MIGRATION_READY_TAG]: (field) => {
+        response.zkMigrationReady = field.boolean()
+      },
+    })
+  }
+  return response
 }
 
 /**

@@ -114,6 +114,11 @@ describe('the response', () => {
 })
 
 describe('a refusal of the version (error 35)', () => {
+  test("the mock broker's mixture of shapes (compact count, entries without tags) is an empty refusal, not an error", () => {
+    const frame = bytes().int32(1).int16(35).int8(2).int16(18).int16(0).int16(2).int32(0).done()
+    expect(decodeResponseBody(apiVersions, 4, frame)).toEqual(answer({ errorCode: 35 }))
+  })
+
   const refusal = answer({ errorCode: 35, apiKeys: [{ apiKey: 18, minVersion: 0, maxVersion: 3 }] })
 
   test.each([0, 1, 2, 3, 4])('of a request of version %s is read in the shape of version 0', (version) => {
