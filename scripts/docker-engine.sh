@@ -2,6 +2,7 @@
 # A Docker engine for the container tests, for as long as they run.
 #
 # docker-engine.sh start     nothing to do when one answers; else starts dockerd, installing it from Debian when it is missing (as root)
+#                            exit code 3: that is not possible here
 # docker-engine.sh stop      ends the dockerd that `start` has started; any other one is left alone
 set -euo pipefail
 
@@ -13,7 +14,7 @@ answers() { docker info >/dev/null 2>&1; }
 runs() { kill -0 "$1" 2>/dev/null && ! grep -qs '^State:[[:space:]]*Z' "/proc/$1/status"; }
 
 install_engine() {
-  command -v apt-get >/dev/null || { echo 'no dockerd, and no apt-get to install it with' >&2; return 1; }
+  command -v apt-get >/dev/null || { echo 'no dockerd, and no apt-get to install it with' >&2; exit 3; }
   apt-get update -qq
   local packages=(docker.io iptables)
   # From Debian 13 on the client is a package of its own.
@@ -23,7 +24,7 @@ install_engine() {
 
 start() {
   if command -v docker >/dev/null && answers; then echo 'a Docker engine answers already'; return; fi
-  [ "$(id -u)" = 0 ] || { echo 'no Docker engine answers; only root can start one' >&2; return 1; }
+  [ "$(id -u)" = 0 ] || { echo 'no Docker engine answers; only root can start one' >&2; exit 3; }
   command -v dockerd >/dev/null || install_engine
   mkdir -p "$state"
   # --ip: ports that containers publish stay on the loopback interface.
@@ -55,5 +56,5 @@ stop() {
 case ${1-} in
   start) start ;;
   stop) stop ;;
-  *) sed -n '2,6p' "${BASH_SOURCE[0]}"; exit 2 ;;
+  *) sed -n '2,7p' "${BASH_SOURCE[0]}"; exit 2 ;;
 esac

@@ -1,13 +1,23 @@
 // A cluster of brokers that run as processes of this machine, from the jars of installation.ts. With KRaft every node is broker and
 // controller; 2.8 gets a ZooKeeper. All data lies in a new folder that goes with the cluster.
 
-import { mkdirSync, mkdtempSync, readdirSync, statfsSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  statfsSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ownFolder, removeFolder } from './belongings.ts'
+import { cachePath, makeOnce } from './cache.ts'
 import type { ClusterHost, KafkaNode, ToolRun } from './cluster.ts'
 import { copyStorage, type Installation, installKafka, randomKafkaId, runInstalledTool } from './installation.ts'
-import { javaCommand, loggingOption } from './java.ts'
+import { javaCommand, javaVersion, loggingOption } from './java.ts'
 import { freePorts } from './ports.ts'
 import { serverProperties } from './properties.ts'
 import { PortTaken, ServerProcess } from './server-process.ts'
@@ -29,8 +39,19 @@ const PORT_TRIES = 5
 /** Resolves when every broker serves. When another program was faster at one of the ports, it begins again with others. */
 export async function startJarCluster(plan: ClusterPlan): Promise<ClusterHost> {
   const installation = await installKafka(plan.version)
+  const archive = await classArchive(installation)
+  const jvmOptions =
+    archive === undefined ? [] : [`-XX:SharedArchiveFile=${archive}`, '-Xlog:cds=off', '-Xlog:cds+dynamic=off']
+  return await startOnFreePorts(plan, installation, jvmOptions)
+}
+
+async function startOnFreePorts(
+  plan: ClusterPlan,
+  installation: Installation,
+  jvmOptions: readonly string[],
+): Promise<JarCluster> {
   for (let tries = 1; ; tries++) {
-    const cluster = new JarCluster(plan, installation, await freePorts(2 * plan.brokers))
+    const cluster = new JarCluster(plan, installation, await freePorts(2 * plan.brokers), jvmOptions)
     try {
       await cluster.startAll()
       return cluster
@@ -39,6 +60,34 @@ export async function startJarCluster(plan: ClusterPlan): Promise<ClusterHost> {
       if (!(error instanceof PortTaken) || tries === PORT_TRIES) throw error
     }
   }
+}
+
+/**
+ * The classes of a running broker in the form in which the JVM maps them (a class-data archive): half the time and the work of a start.
+ * A first broker is started and stopped to write it; undefined where that did not work, or would need a ZooKeeper.
+ */
+async function classArchive(installation: Installation): Promise<string | undefined> {
+  const { version } = installation
+  if (KAFKA_RELEASES[version].metadataKeeper === 'zookeeper') return undefined
+  const archive = cachePath('kafka', version, `broker-java-${javaVersion()}.jsa`)
+  await makeOnce(
+    archive,
+    () => existsSync(archive),
+    async () => {
+      const plan = { version, brokers: 1, autoCreateTopics: false, config: {} }
+      const making = `${archive}.making`
+      try {
+        const cluster = await startOnFreePorts(plan, installation, [`-XX:ArchiveClassesAtExit=${making}`])
+        await cluster.stop(1)
+        await cluster.stopAll()
+        renameSync(making, archive)
+      } catch (error) {
+        console.log(`Kafka ${version} starts without a class-data archive: ${String(error).split('\n')[0]}`)
+        writeFileSync(archive, '') // not tried again
+      }
+    },
+  )
+  return statSync(archive).size > 0 ? archive : undefined
 }
 
 class JarCluster implements ClusterHost {
@@ -50,13 +99,15 @@ class JarCluster implements ClusterHost {
   readonly #keeperPort: number
   readonly #keeper: ServerProcess | undefined
   readonly #brokers: ReadonlyMap<number, ServerProcess>
+  readonly #jvmOptions: readonly string[]
   #isOver = false
 
-  constructor(plan: ClusterPlan, installation: Installation, ports: readonly number[]) {
+  constructor(plan: ClusterPlan, installation: Installation, ports: readonly number[], jvmOptions: readonly string[]) {
     const brokerPorts = ports.slice(0, plan.brokers)
     const keeperPorts = ports.slice(plan.brokers)
     this.version = plan.version
     this.#plan = plan
+    this.#jvmOptions = jvmOptions
     this.#folder = mkdtempSync(join(dataRoot(), 'kafka-wire-'))
     ownFolder(this.#folder)
     this.nodes = brokerPorts.map((port, index) => ({ nodeId: index + 1, host: HOST, port }))
@@ -173,6 +224,7 @@ class JarCluster implements ClusterHost {
       command: javaCommand(),
       args: [
         ...['-Xms256m', '-Xmx1g', '-XX:+UseG1GC', '-XX:MaxGCPauseMillis=20', '-Djava.awt.headless=true'],
+        ...this.#jvmOptions,
         loggingOption(version, 'server'),
         ...['-cp', `${jarsDir}/*`, 'kafka.Kafka', join(folder, 'server.properties')],
       ],

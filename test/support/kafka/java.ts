@@ -1,7 +1,7 @@
 // Java and Maven as they stand on this machine, and running one of Kafka's command-line tools. From: the machine. To: installation.ts,
 // server-process.ts, the clients in ../clients.
 
-import { type SpawnSyncReturns, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { type Found, runToEnd } from './run.ts'
 import { KAFKA_RELEASES, type KafkaVersion } from './versions.ts'
@@ -9,32 +9,27 @@ import { KAFKA_RELEASES, type KafkaVersion } from './versions.ts'
 const OLDEST_JAVA = 17 // brokers 4.x ask for it
 
 /** Java 17 or later: that of JAVA_HOME, else the one on the PATH. */
-export const findJava = once(() => {
+export const findJava = once((): Found & { readonly version?: string } => {
   const home = process.env['JAVA_HOME']
   const candidates = home === undefined ? ['java'] : [`${home}/bin/java`, 'java']
   let reason = 'no Java is installed'
   for (const command of candidates) {
     const run = spawnSync(command, ['-version'], { encoding: 'utf8' })
-    const major = majorOf(run)
-    if (major === undefined) continue
-    if (major >= OLDEST_JAVA) return { found: true, command }
-    reason = `Java ${major} is installed, brokers need ${OLDEST_JAVA} or later`
+    const version = run.status === 0 ? /version "([\w.+-]+)/.exec(run.stderr)?.[1] : undefined
+    if (version === undefined) continue
+    if (Number.parseInt(version, 10) >= OLDEST_JAVA) return { found: true, command, version }
+    reason = `Java ${version} is installed, brokers need ${OLDEST_JAVA} or later`
   }
   return { found: false, reason }
 })
 
-export const findMaven = once(() => {
+export const findMaven = once((): Found => {
   const run = spawnSync('mvn', ['-version'], { encoding: 'utf8' })
   return run.status === 0 ? { found: true, command: 'mvn' } : { found: false, reason: 'no Maven is installed' }
 })
 
-function majorOf(run: SpawnSyncReturns<string>): number | undefined {
-  const version = /version "(\d+)/.exec(run.stderr ?? '')?.[1]
-  return run.status === 0 && version !== undefined ? Number(version) : undefined
-}
-
-function once(find: () => Found): () => Found {
-  let known: Found | undefined
+function once<T>(find: () => T): () => T {
+  let known: T | undefined
   return () => (known ??= find())
 }
 
@@ -42,6 +37,11 @@ export function javaCommand(): string {
   const java = findJava()
   if (!java.found) throw new Error(java.reason)
   return java.command
+}
+
+/** The full version of that Java, as in 17.0.15. */
+export function javaVersion(): string {
+  return findJava().version ?? 'unknown'
 }
 
 /** The option that points a JVM of this version to one of the quiet configurations in log4j/. */
