@@ -318,7 +318,7 @@ export const anyRecord: fc.Arbitrary<Required<RecordToEncode>> = fc.record({
 export const anyRecords = fc.array(anyRecord, { minLength: 1, maxLength: 12 })
 
 /** Producer id, epoch and sequence as they go together, and whether the batch belongs to a transaction. */
-export const anyBatchIdentity = fc.oneof(
+const anyIdentity = fc.oneof(
   fc.constant({ producerId: -1, producerEpoch: -1, baseSequence: -1, isTransactional: false }),
   fc.record({
     producerId: fc.maxSafeNat(),
@@ -327,6 +327,37 @@ export const anyBatchIdentity = fc.oneof(
     isTransactional: fc.boolean(),
   }),
 )
+
+const anyPlace = fc.record({
+  baseOffset: fc.oneof(fc.constant(0), fc.nat({ max: 2 ** 50 })),
+  partitionLeaderEpoch: fc.oneof(fc.constant(-1), fc.nat()),
+})
+
+const anyTimestampType = fc.oneof(
+  { weight: 4, arbitrary: fc.constant({}) },
+  { weight: 1, arbitrary: fc.record({ logAppendTimeMs: timestamp }) },
+)
+
+/** Records with what the header of their batch says. */
+export interface AnyBatch {
+  readonly records: readonly Required<RecordToEncode>[]
+  readonly options: {
+    readonly producerId: number
+    readonly producerEpoch: number
+    readonly baseSequence: number
+    readonly isTransactional: boolean
+    readonly baseOffset: number
+    readonly partitionLeaderEpoch: number
+    readonly logAppendTimeMs?: number
+  }
+}
+
+export const anyBatch: fc.Arbitrary<AnyBatch> = fc
+  .tuple(anyRecords, anyIdentity, anyPlace, anyTimestampType)
+  .map(([records, identity, place, timestampType]) => ({
+    records,
+    options: { ...identity, ...place, ...timestampType },
+  }))
 
 function request<Request, Response>(
   api: Api<Request, Response>,
