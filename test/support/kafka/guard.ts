@@ -2,7 +2,7 @@
 // and ends and removes what is left when that input closes. Run with plain Node: it imports nothing of the project.
 
 import { spawnSync } from 'node:child_process'
-import { rmSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -39,13 +39,22 @@ for (let attempt = 0; attempt < 100 && [...pids].some(killed); attempt++) await 
 for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 })
 if (containers.size > 0) spawnSync('docker', ['rm', '--force', '--volumes', ...containers], { stdio: 'ignore' })
 
-/** Sends SIGKILL; true while there is a process to send it to. */
+/** Sends SIGKILL; true while there is a process that can still do something. */
 function killed(pid: number): boolean {
   try {
     process.kill(pid, 'SIGKILL')
-    return true
+    return !isZombie(pid)
   } catch {
     pids.delete(pid)
     return false
+  }
+}
+
+/** Dead, but its new parent does not ask for it: so with a first process of a container that is no init. */
+function isZombie(pid: number): boolean {
+  try {
+    return /^State:\s*Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return false // gone meanwhile, or no Linux
   }
 }
