@@ -2,7 +2,7 @@
 // attempt is, what the last error was. Lanes and the control connection share this memory, as they share the broker.
 // From: lane.ts, campaign.ts. To: connection.ts.
 import { backoffMs } from '../backoff.ts'
-import { KafkaError, kafkaError } from '../errors.ts'
+import type { KafkaError } from '../errors.ts'
 import { type Address, formatAddress } from './address.ts'
 import { Connection } from './connection.ts'
 import type { NetOptions } from './options.ts'
@@ -65,7 +65,7 @@ export class Connector {
       log.debug({ broker: brokerName }, `connected to ${brokerName}`)
       return connection
     } catch (thrown) {
-      const error = asKafkaError(thrown, address)
+      const error = thrown as KafkaError
       if (!signal.aborted) {
         this.#remember(memory, failuresBefore, error)
         log.debug({ broker: brokerName, code: error.code, failures: memory.failures }, error.message)
@@ -138,12 +138,4 @@ export class Connector {
     }
     return memory
   }
-}
-
-// `dial` may be the user's and throw anything.
-function asKafkaError(thrown: unknown, address: Address): KafkaError {
-  if (thrown instanceof KafkaError) return thrown
-  const broker = formatAddress(address)
-  const reason = thrown instanceof Error ? thrown.message : String(thrown)
-  return kafkaError('CONNECTION_FAILED', `${broker}: ${reason}`, { broker, cause: thrown })
 }

@@ -229,6 +229,15 @@ describe('sending', () => {
     expect(lane.canSend(network.clock.now(), 5)).toBe(true)
   })
 
+  test('versionFor is what this broker and we have in common, and nothing while there is no connection', async () => {
+    const { network, lane } = stage()
+    expect(() => lane.versionFor(initProducerId)).toThrow('broker 1 at b1:9092')
+    lane.connect()
+    await network.until(() => lane.state.kind === 'open')
+    expect(lane.versionFor(initProducerId)).toBe(5)
+    expect(lane.versionFor(initProducerId, 3)).toBe(3)
+  })
+
   test('within onAnswer the answered request no longer counts', async () => {
     const all = await opened()
     const { lane, network } = all
