@@ -17,6 +17,7 @@ import type { Metrics } from './metrics.ts'
 import type { Answer, Outcome } from './outcome.ts'
 import { decide } from './outcome.ts'
 import { HOLD_BACKOFF, type Partition } from './partition.ts'
+import { RECORD_OVERHEAD_MAX } from './record-encoder.ts'
 import { recut } from './recut.ts'
 import { type Identity, sequenceAfter } from './sequences.ts'
 import type { SettleQueue } from './settle-queue.ts'
@@ -201,10 +202,10 @@ export class Fate {
 
   #brokerFault(fault: BrokerError, batch: Batch, answer: Answer, where: string, details: ErrorDetails): KafkaError {
     const place = `${batch.topicName}-${batch.partitionIndex}`
-    const said = answer.kind === 'answered' && answer.errorMessage ? `: ${answer.errorMessage}` : `: ${fault.meaning}`
+    if (answer.kind !== 'answered') return noAnswer(batch, answer, place, where, details)
     const what = batch.count === 1 ? 'the record' : `the batch of ${batch.count} records`
-    const first = answer.kind === 'answered' ? answer.recordErrors[0]?.batchIndexErrorMessage : null
-    return kafkaError(fault.name, `${where} refused ${what} for ${place}${first ? `: ${first}` : said}`, {
+    const said = answer.recordErrors[0]?.batchIndexErrorMessage || answer.errorMessage || fault.meaning
+    return kafkaError(fault.name, `${where} refused ${what} for ${place}: ${said}`, {
       topic: batch.topicName,
       partition: batch.partitionIndex,
       broker: where,
@@ -254,7 +255,7 @@ export class Fate {
     partition.topic.batchBytesMax = Math.min(partition.topic.batchBytesMax, target)
     const children: Batch[] = []
     recut(batch, (view) => {
-      const bytes = view.end - view.restStart + 21
+      const bytes = view.end - view.restStart + RECORD_OVERHEAD_MAX
       let child = children[children.length - 1]
       if (child === undefined || child.pos + bytes > child.limit) {
         child = this.#accumulator.emptyLike(batch, Math.max(target, RECORDS_AT + bytes))
@@ -347,6 +348,30 @@ function isOldestOut(partition: Partition, batch: Batch): boolean {
   for (const other of partition.flying) if (other.order < batch.order) return false
   for (const other of partition.ready) if (other.baseSequence !== -1 && other.order < batch.order) return false
   return true
+}
+
+/** The connection ended, or the answer passed the batch over: the error says so in the connection's own words. */
+function noAnswer(
+  batch: Batch,
+  answer: Exclude<Answer, { kind: 'answered' }>,
+  place: string,
+  where: string,
+  details: ErrorDetails,
+): KafkaError {
+  const cause = answer.kind === 'lost' ? answer.cause : undefined
+  const what = batch.count === 1 ? 'the record' : `the batch of ${batch.count} records`
+  const why = answer.kind === 'missing' ? `${where} answered the request without a word about it` : cause?.message
+  return kafkaError(
+    cause?.code ?? 'NETWORK_EXCEPTION',
+    `no answer for ${what} for ${place}: ${why ?? `${where} went away`}`,
+    {
+      topic: batch.topicName,
+      partition: batch.partitionIndex,
+      broker: where,
+      cause,
+      ...details,
+    },
+  )
 }
 
 function hintFor(name: string, batch: Batch): string | undefined {

@@ -3,6 +3,7 @@
 //
 // Two questions are kept apart: may the batch go again (retriable), and may *this attempt* have put it into the log (unclear).
 
+import type { KafkaError } from '../errors.ts'
 import { type BrokerError, brokerError } from '../protocol/error-codes.ts'
 
 /** What came back for one batch. */
@@ -19,7 +20,7 @@ export type Answer =
   /** The request was answered, and says nothing of this batch. */
   | { readonly kind: 'missing' }
   /** The connection ended first. `mayBeOnTheWire` false: not a byte of the request left. */
-  | { readonly kind: 'lost'; readonly mayBeOnTheWire: boolean }
+  | { readonly kind: 'lost'; readonly mayBeOnTheWire: boolean; readonly cause?: KafkaError }
 
 /** KIP-467: one record of the batch that the broker found fault with. */
 export interface RecordFault {

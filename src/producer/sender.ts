@@ -277,12 +277,11 @@ export class Sender {
   #onFailed(request: FlyingRequest, error: KafkaError, mayBeOnTheWire: boolean): void {
     this.#unpin(request)
     const now = this.#clock.now()
-    const answer: Answer = { kind: 'lost', mayBeOnTheWire }
+    const answer: Answer = { kind: 'lost', mayBeOnTheWire, cause: error }
     request.lane.isAnswered = true
     for (const { flights } of request.topics) {
       for (const flight of flights) {
         this.#land(flight, request.lane, answer, now)
-        flight.batch.lastError = error
       }
     }
     this.#parts.cluster.refresh(error.code)
