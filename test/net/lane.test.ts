@@ -2,6 +2,7 @@ import Long from 'long'
 import { describe, expect, test } from 'vitest'
 import type { KafkaError } from '../../src/errors.ts'
 import { BrokerPool } from '../../src/net/broker-pool.ts'
+import type { Dial } from '../../src/net/dial.ts'
 import type { Lane } from '../../src/net/lane.ts'
 import type { NetOptions } from '../../src/net/options.ts'
 import { initProducerId } from '../../src/protocol/messages/init-producer-id.ts'
@@ -368,6 +369,42 @@ describe('a node that moves', () => {
     lane.connect()
     await network.until(() => lane.state.kind === 'open')
     expect(network.dials).toEqual(['b1:9092', 'moved:9093'])
+  })
+
+  test('an answer that comes before its write callback does not free the connection: the stream still reads the request', async () => {
+    const network = new FakeNetwork()
+    const held: (() => void)[] = []
+    let isHolding = false
+    // A stream that takes its time to say that it has read what it was given.
+    const dial: Dial = async (target) => {
+      const stream = await network.dial(target)
+      const write = stream._write.bind(stream)
+      const hold = (callback: (error?: Error | null) => void) => () =>
+        void (isHolding ? held.push(callback) : callback())
+      return Object.assign(stream, {
+        _writev: null,
+        _write: (chunk: unknown, encoding: BufferEncoding, callback: (error?: Error | null) => void) =>
+          write(chunk, encoding, hold(callback)),
+      })
+    }
+    const pool = new BrokerPool(network.options({ dial }))
+    network.listen(
+      'b1:9092',
+      broker((frame, peer) => peer.answer(frame, answerBody())),
+    )
+    pool.setBrokers([{ nodeId: 1, host: 'b1', port: 9092, rack: null }])
+    const lane = pool.lane(1)
+    lane.connect()
+    await network.until(() => lane.state.kind === 'open')
+    isHolding = true
+    const sent = send(lane)
+    await network.until(() => sent.answered)
+    pool.setBrokers(MOVED)
+    expect(lane.flyingCount).toBe(0)
+    expect(lane.state.kind).toBe('open')
+    isHolding = false
+    for (const callback of held.splice(0)) callback()
+    await network.until(() => lane.state.kind === 'idle')
   })
 
   test('and back before its answers are in keeps the connection it has', async () => {
