@@ -10,24 +10,14 @@ import type { KafkaError } from '../errors.ts'
 import { RECORDS_AT } from '../protocol/record-batch.ts'
 import type { Arena, Region } from './arena.ts'
 import { Batch } from './batch.ts'
+import { Choice } from './choice.ts'
 import type { Generation } from './generations.ts'
-import { murmur2, murmur2Ascii, NOT_ASCII } from './murmur2.ts'
 import type { Partition } from './partition.ts'
-import {
-  askPartitioner,
-  consistentKeyed,
-  javaKeyed,
-  type KeylessPartitioner,
-  keyDecides,
-  keylessPartitioner,
-  type Partitioner,
-  type PartitionerName,
-} from './partitioner.ts'
+import type { Partitioner } from './partitioner.ts'
 import { type Field, type FlatHeaders, recordBytesBound, recordBytesMax } from './record-encoder.ts'
-import { type RecordView, recut } from './recut.ts'
 import type { SlotKind, SlotsPool } from './slots.ts'
-import { type Staged, Topic } from './topic.ts'
-import type { PartitionInfo } from './types.ts'
+import { Staging } from './staging.ts'
+import { Topic } from './topic.ts'
 
 export interface AccumulatorOptions {
   readonly batchSize: number
@@ -49,8 +39,6 @@ export interface AccumulatorHooks {
   onRefused(kind: SlotKind, first: unknown, second: unknown, error: KafkaError, generation: Generation): void
 }
 
-const NO_BYTES = Buffer.alloc(0)
-
 export class Accumulator {
   readonly topics = new Map<string, Topic>()
   readonly arena: Arena
@@ -61,9 +49,10 @@ export class Accumulator {
 
   readonly #options: AccumulatorOptions
   readonly #pool: SlotsPool
-  readonly #clock: Clock
   readonly #random: () => number
   readonly #hooks: AccumulatorHooks
+  readonly #choice: Choice
+  readonly #staging: Staging
   readonly #batchBytesMax: number
   readonly #batchAgeMaxMs: number
   #order = 0
@@ -80,9 +69,10 @@ export class Accumulator {
     this.#options = options
     this.arena = arena
     this.#pool = pool
-    this.#clock = clock
     this.#random = random
     this.#hooks = hooks
+    this.#choice = new Choice(options)
+    this.#staging = new Staging(this, this.#choice, clock, options.isIdempotent, hooks)
     this.#batchBytesMax = Math.max(1, options.batchSize)
     // An open batch that nobody can drain takes no records of very different age: its oldest decides when all of them expire.
     this.#batchAgeMaxMs = options.deliveryTimeoutMs / 10
@@ -93,7 +83,7 @@ export class Accumulator {
     if (last !== null && last.name === name) return last
     let topic = this.topics.get(name)
     if (topic === undefined) {
-      topic = new Topic(name, this.#keylessPartitioner(), this.#batchBytesMax)
+      topic = new Topic(name, this.#choice.newKeyless(this.#batchBytesMax, this.#random), this.#batchBytesMax)
       this.topics.set(name, topic)
     }
     this.#lastTopic = topic
@@ -103,11 +93,6 @@ export class Accumulator {
   forget(topic: Topic): void {
     this.topics.delete(topic.name)
     if (this.#lastTopic === topic) this.#lastTopic = null
-  }
-
-  #keylessPartitioner(): KeylessPartitioner {
-    const { partitioner } = this.#options
-    return keylessPartitioner(typeof partitioner === 'string' ? partitioner : 'java', this.#batchBytesMax, this.#random)
   }
 
   /**
@@ -129,7 +114,7 @@ export class Accumulator {
     createdAt: number,
   ): boolean {
     if (topic.metadata === null) {
-      return this.#stage(
+      return this.#staging.add(
         topic,
         explicitPartition,
         key,
@@ -149,14 +134,14 @@ export class Accumulator {
     let index = explicitPartition
     if (index < 0) {
       try {
-        index = this.#keyedPartition(topic, key, record)
+        index = this.#choice.keyed(topic, key, record)
       } catch (error) {
         this.#hooks.onRefused(kind, first, second, error as KafkaError, generation)
         return true
       }
       if (index < 0) {
         isKeyless = true
-        index = this.#keylessPartition(topic)
+        index = this.#choice.keyless(topic)
       }
     }
     let partition = topic.partitions[index] ?? topic.partitionFor(index, createdAt, this.#options.isIdempotent)
@@ -195,20 +180,24 @@ export class Accumulator {
   #makeRoom(partition: Partition, bytes: number, generation: Generation, now: number): boolean {
     const batch = partition.open
     if (batch === null) return false
-    if (batch.generation === generation && !this.#isAged(batch, now)) {
-      if (batch.pos + bytes <= batch.limit) return true
-      const needed = batch.byteLength + bytes
-      if (needed <= partition.topic.batchBytesMax && this.#grow(batch, needed, false)) return true
-    }
+    if (this.fits(batch, bytes, partition.topic, generation, now, false)) return true
     this.closeOpen(partition)
     return false
+  }
+
+  /** The batch takes `bytes` more, growing if it must; only records that move may pass the bound for that. */
+  fits(batch: Batch, bytes: number, topic: Topic, generation: Generation, now: number, mayPassBound: boolean): boolean {
+    if (batch.generation !== generation || this.#isAged(batch, now)) return false
+    if (batch.pos + bytes <= batch.limit) return true
+    const needed = batch.byteLength + bytes
+    return needed <= topic.batchBytesMax && this.#grow(batch, needed, mayPassBound)
   }
 
   #isAged(batch: Batch, now: number): boolean {
     return now - batch.createdAt > this.#batchAgeMaxMs
   }
 
-  /** Growth never waits: a batch that cannot grow is full. Only `recut` may pass the bound. */
+  /** Growth never waits: a batch that cannot grow is full. */
   #grow(batch: Batch, needed: number, mayPassBound: boolean): boolean {
     if (!mayPassBound && !this.arena.hasRoomFor(needed)) return false
     const region = this.arena.take(needed)
@@ -274,159 +263,31 @@ export class Accumulator {
     return this.arena.hasRoomFor(needed) ? this.arena.take(needed) : null
   }
 
-  // ── Choosing the partition ──────────────────────────────────────────────────────────────────────────────────────────
-
-  /** -1: the key says nothing. Throws `PARTITIONER_FAILED`. */
-  #keyedPartition(topic: Topic, key: Field, record: unknown): number {
-    const { partitioner, partitionerIgnoreKeys } = this.#options
-    const count = topic.partitions.length
-    if (partitioner === 'java') {
-      if (key === null || partitionerIgnoreKeys) return -1
-      if (typeof key !== 'string') return javaKeyed(murmur2(key), count)
-      const hash = murmur2Ascii(key)
-      return javaKeyed(hash === NOT_ASCII ? murmur2(Buffer.from(key, 'utf8')) : hash, count)
-    }
-    const bytes = key === null ? null : typeof key === 'string' ? Buffer.from(key, 'utf8') : key
-    return this.#otherPartition(partitioner, topic, bytes, record)
-  }
-
-  #otherPartition(
-    partitioner: Exclude<Partitioner, 'java'>,
-    topic: Topic,
-    key: Uint8Array | null,
-    record: unknown,
-  ): number {
-    if (typeof partitioner !== 'string') {
-      // A copy: what the user's function keeps must not change when the caller reuses its buffer.
-      const copy = key === null ? null : Uint8Array.prototype.slice.call(key)
-      return askPartitioner(partitioner, topic.name, copy, record, partitionInfos(topic))
-    }
-    if (key === null || !keyDecides(partitioner, key.length, this.#options.partitionerIgnoreKeys)) return -1
-    return consistentKeyed(key, topic.partitions.length)
-  }
-
-  #keylessPartition(topic: Topic): number {
-    topic.isKeylessUsed = true
-    const index = topic.keyless.current()
-    if (topic.partitions[index]?.open !== null) {
-      topic.keyless.onBoundary()
-      return topic.keyless.current()
-    }
-    return index
-  }
-
   // ── Topics without metadata ─────────────────────────────────────────────────────────────────────────────────────────
 
-  #stage(
-    topic: Topic,
-    explicitPartition: number,
-    key: Field,
-    value: Field,
-    headers: FlatHeaders | null,
-    timestamp: number,
-    record: unknown,
-    kind: SlotKind,
-    first: unknown,
-    second: unknown,
-    generation: Generation,
-    createdAt: number,
-  ): boolean {
-    const bytes = recordBytesBound(key, value, headers)
-    let staged = topic.staged[topic.staged.length - 1]
-    if (staged === undefined || !this.#fitsStaged(staged, bytes, topic, generation, createdAt)) {
-      const needed = RECORDS_AT + bytes
-      const region = this.#takeRegion(needed, 0)
-      if (region === null) {
-        this.isUnderPressure = true
-        return false
-      }
-      const batch = this.#newBatch('staged', topic, -1, region, needed, generation, createdAt)
-      staged = { batch, partitions: [], records: typeof this.#options.partitioner === 'function' ? [] : null }
-      const isFirst = topic.staged.length === 0
-      topic.staged.push(staged)
-      this.#hooks.onOpened(batch)
-      if (isFirst) this.#hooks.onUnknownTopic(topic)
+  /** A batch without a partition, with room for a record of so many bytes; null: there is no room. */
+  openStaged(topic: Topic, bytes: number, generation: Generation, createdAt: number): Batch | null {
+    const needed = RECORDS_AT + bytes
+    const region = this.#takeRegion(needed, 0)
+    if (region === null) {
+      this.isUnderPressure = true
+      return null
     }
-    staged.batch.append(timestamp, key, value, headers, kind, first, second)
-    staged.partitions.push(explicitPartition)
-    staged.records?.push(record)
-    return true
+    return this.#newBatch('staged', topic, -1, region, needed, generation, createdAt)
   }
 
-  #fitsStaged({ batch }: Staged, bytes: number, topic: Topic, generation: Generation, now: number): boolean {
-    if (batch.generation !== generation || this.#isAged(batch, now)) return false
-    if (batch.pos + bytes <= batch.limit) return true
-    const needed = batch.byteLength + bytes
-    return needed <= topic.batchBytesMax && this.#grow(batch, needed, false)
-  }
-
-  /** The topic is known now: its staged records go to their partitions, in the order they came. */
+  /** The topic is known now: its staged records go to their partitions. */
   unstage(topic: Topic): void {
-    const all = topic.staged
-    topic.staged = []
-    for (const staged of all) {
-      const { batch } = staged
-      if (batch.settlement !== null) continue
-      recut(batch, (view) => this.#placeStaged(topic, staged, view))
-      this.dissolve(batch)
-    }
+    this.#staging.unstage(topic)
   }
 
-  #placeStaged(topic: Topic, { batch, partitions, records }: Staged, view: RecordView): void {
-    const { slots } = batch
-    let index = partitions[view.index]!
-    let isKeyless = false
-    if (index < 0) {
-      try {
-        index = this.#stagedPartition(topic, batch, view, records?.[view.index])
-      } catch (error) {
-        const { index: at } = view
-        this.#hooks.onRefused(
-          slots.takeKind(at),
-          slots.first[at],
-          slots.second[at],
-          error as KafkaError,
-          batch.generation,
-        )
-        slots.first[at] = undefined
-        slots.second[at] = undefined
-        return
-      }
-      if (index < 0) {
-        isKeyless = true
-        index = this.#keylessPartition(topic)
-      }
-    }
-    const partition = topic.partitionFor(index, this.#clock.now(), this.#options.isIdempotent)
-    // The record's new deltas may take more bytes than its old ones, never more than this.
-    const bytes = view.end - view.restStart + 21
-    const target = this.openForMoved(partition, bytes, batch)
-    const before = target.pos
-    target.appendEncoded(batch, view.index, view.restStart, view.end)
-    if (isKeyless) topic.keyless.onAppended(target.pos - before + (target.count === 1 ? RECORDS_AT : 0), false)
-  }
-
-  #stagedPartition(topic: Topic, batch: Batch, view: RecordView, record: unknown): number {
-    const { partitioner, partitionerIgnoreKeys } = this.#options
-    const { buffer } = batch.region!
-    if (partitioner === 'java') {
-      if (view.keyStart < 0 || partitionerIgnoreKeys) return -1
-      return javaKeyed(murmur2(buffer, view.keyStart, view.keyEnd), topic.partitions.length)
-    }
-    const key =
-      view.keyStart < 0 ? null : view.keyStart === view.keyEnd ? NO_BYTES : buffer.subarray(view.keyStart, view.keyEnd)
-    return this.#otherPartition(partitioner as Exclude<PartitionerName, 'java'>, topic, key, record)
-  }
+  // ── Moved records, and the ends of batches ──────────────────────────────────────────────────────────────────────────
 
   /** An open batch with room for a record that another batch gives up; it may pass `bufferMemory`, for as long as that one still counts. */
   openForMoved(partition: Partition, bytes: number, source: Batch): Batch {
-    const open = partition.open
+    const { open, topic } = partition
     if (open !== null) {
-      const needed = open.byteLength + bytes
-      if (open.generation === source.generation && !this.#isAged(open, source.createdAt)) {
-        if (open.pos + bytes <= open.limit) return open
-        if (needed <= partition.topic.batchBytesMax && this.#grow(open, needed, true)) return open
-      }
+      if (this.fits(open, bytes, topic, source.generation, source.createdAt, true)) return open
       this.closeOpen(partition)
     }
     const needed = RECORDS_AT + bytes
@@ -473,17 +334,4 @@ export class Accumulator {
     this.unsettled.add(child)
     return child
   }
-}
-
-/** The partitions of a topic as its users see them. */
-export function partitionInfos(topic: Topic): readonly PartitionInfo[] {
-  topic.infos ??= (topic.metadata?.partitions ?? []).map((partition) => ({
-    topic: topic.name,
-    partition: partition.partition,
-    leader: partition.leader,
-    replicas: partition.replicas,
-    inSyncReplicas: partition.inSyncReplicas,
-    offlineReplicas: partition.offlineReplicas,
-  }))
-  return topic.infos
 }

@@ -14,7 +14,7 @@ export type Field = string | Uint8Array | null
 export type FlatHeaders = readonly Field[]
 
 /** Length, attributes and deltas of one record at their widest; Kafka's own constant for it is also 21. */
-const RECORD_OVERHEAD_MAX = 21
+export const RECORD_OVERHEAD_MAX = 21
 // The lengths of key and value and the number of headers.
 const LENGTHS_MAX = 15
 // The length of a header's name or value.

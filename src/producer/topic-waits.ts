@@ -2,8 +2,8 @@
 // From: producer.ts. To: net/cluster.ts, which is asked for it; core.ts says when something changed.
 
 import { type KafkaError, kafkaError } from '../errors.ts'
-import { partitionInfos } from './accumulator.ts'
 import type { Core } from './core.ts'
+import { partitionInfos } from './topic.ts'
 import type { PartitionInfo } from './types.ts'
 
 interface TopicWait {

@@ -67,3 +67,16 @@ export class Topic {
     return true
   }
 }
+
+/** The partitions of a topic as its users see them. */
+export function partitionInfos(topic: Topic): readonly PartitionInfo[] {
+  topic.infos ??= (topic.metadata?.partitions ?? []).map((partition) => ({
+    topic: topic.name,
+    partition: partition.partition,
+    leader: partition.leader,
+    replicas: partition.replicas,
+    inSyncReplicas: partition.inSyncReplicas,
+    offlineReplicas: partition.offlineReplicas,
+  }))
+  return topic.infos
+}
