@@ -149,7 +149,12 @@ export class Expiry {
       const failure = kafkaError(error.name, `the cluster refuses topic ${topic.name}: ${error.meaning}`, details)
       for (const { batch } of [...topic.staged]) this.abandon(batch, failure)
       this.#core.askForTurn()
-    } else if (error === undefined && topic.metadata !== null && topic.isIdle) {
+    } else if (error === undefined && topic.metadata !== null) {
+      if (!topic.isIdle) {
+        // Nothing new for a while, and yet records of it wait: their partitions must hear of new leaders.
+        this.#core.cluster.track(topic.name)
+        return
+      }
       // The partitions keep their sequences: with the same producer id they must go on where they were.
       topic.metadata = null
       topic.infos = null

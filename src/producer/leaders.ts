@@ -41,8 +41,8 @@ export class Leaders {
     }
     for (let index = 0; index < count; index++) {
       const partition = topic.partitions[index] ?? this.#appear(topic, index)
-      // A topic that was made again has none of our state: one batch at a time until its leader has accepted us.
-      if (wasRecreated && this.#isIdempotent) partition.sequences.isProven = false
+      // A topic that was made again, perhaps while we had forgotten it, has none of our state: one batch at a time until accepted.
+      if ((wasRecreated || isNew) && this.#isIdempotent) partition.sequences.isProven = false
       const { leader, leaderEpoch } = metadata.partitions[index]!
       this.#setLeader(partition, leader, leaderEpoch)
     }
