@@ -1,5 +1,5 @@
 // Ties the parts of a producer together: who is told what, and what happens in a turn of the event loop.
-// From: producer.ts, whose members call it. To: intake, accumulator, sender, fate, settle queue, net.
+// From: producer.ts, whose members call it. To: intake, taking, accumulator, sender, fate, settle queue, net.
 //
 //   turn:  metadata for new topics ─► the line ─► sender.pass ─► callbacks, 5 ms at most ─► ready()
 //
@@ -13,30 +13,27 @@ import { consoleLog, type RateLimitedLog, rateLimited } from '../logger.ts'
 import { BrokerPool } from '../net/broker-pool.ts'
 import { Cluster } from '../net/cluster.ts'
 import { Crc32cKernel } from '../protocol/crc32c.ts'
-import { RECORDS_AT } from '../protocol/record-batch.ts'
 import { Accumulator } from './accumulator.ts'
 import { Arena } from './arena.ts'
 import { Deadlines } from './deadlines.ts'
 import { Expiry } from './expiry.ts'
 import { Fate } from './fate.ts'
-import { type Generation, Generations } from './generations.ts'
-import { Intake, type Prepared } from './intake.ts'
+import { Generations } from './generations.ts'
+import { Intake } from './intake.ts'
 import { Leaders } from './leaders.ts'
-import { Line, type Waiter } from './line.ts'
+import { Line } from './line.ts'
 import { updateLoad } from './load.ts'
 import { Metrics } from './metrics.ts'
 import type { ResolvedOptions } from './options.ts'
 import { ProducerId } from './producer-id.ts'
-import { recordBytesBound } from './record-encoder.ts'
 import { Room } from './room.ts'
-import type { SendMany } from './send-many.ts'
 import { Sender } from './sender.ts'
 import { SettleQueue } from './settle-queue.ts'
-import { SLOT_NOBODY, SLOT_PROMISE, type SlotKind, SlotsPool } from './slots.ts'
+import { SlotsPool } from './slots.ts'
+import { Taking } from './taking.ts'
 import type { Topic } from './topic.ts'
 import { TopicWaits } from './topic-waits.ts'
 import type { Interceptor } from './types.ts'
-import { RecordWaiter } from './waiters.ts'
 
 export type CoreState =
   | { readonly kind: 'open' }
@@ -54,6 +51,7 @@ export class Core {
   readonly line = new Line()
   readonly accumulator: Accumulator
   readonly intake: Intake
+  readonly taking: Taking
   readonly settleQueue: SettleQueue
   readonly sender: Sender
   readonly pool: BrokerPool
@@ -66,8 +64,6 @@ export class Core {
   readonly producerId: ProducerId
   /** Epoch milliseconds of the last acknowledged record. */
   lastSuccessAt: number | null = null
-  /** Promises of `send` that have not settled. */
-  pendingPromises = 0
 
   readonly #leaders: Leaders
   readonly #newTopics = new Set<Topic>()
@@ -97,7 +93,7 @@ export class Core {
       log,
       observerOf(options.interceptors, log),
       (count) => {
-        this.pendingPromises -= count
+        this.taking.pendingPromises -= count
       },
     )
     this.accumulator = new Accumulator({ ...options, isIdempotent }, arena, slots, clock, random, {
@@ -109,8 +105,9 @@ export class Core {
       },
       onDue: (partition) => this.sender.markDue(partition),
       onUnknownTopic: (topic) => this.#newTopics.add(topic),
-      onRefused: (kind, first, second, error, generation) => this.refuse(kind, first, second, error, generation),
+      onRefused: (kind, first, second, error, generation) => this.taking.refuse(kind, first, second, error, generation),
     })
+    this.taking = new Taking(this)
     this.intake = new Intake(options as ConstructorParameters<typeof Intake>[0], this.accumulator, clock, log)
     this.producerId = new ProducerId(
       this.pool,
@@ -161,160 +158,8 @@ export class Core {
     this.deadlines = new Deadlines(clock, (now) => this.expiry.sweep(now))
     this.#turn = AsyncResource.bind(() => this.#runTurn())
     this.cluster.onUpdate = (changed) => this.#onMetadata(changed)
-    this.cluster.onFailure = (error) => log.warn({ code: error.code, err: error }, 'no metadata; trying again')
     this.pool.onLaneChange = (lane) => this.sender.onLaneChange(lane)
     for (const note of options.notes) log.warn({}, note)
-  }
-
-  // ── Records ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  /** A promise's record: into a batch, or into the line when there is no room or others wait already. */
-  take(prepared: Prepared, kind: SlotKind, first: unknown, second: unknown): Waiter | null {
-    const generation = this.generations.accept()
-    const now = this.intake.now()
-    if (kind === SLOT_PROMISE) this.pendingPromises++
-    this.askForTurn()
-    if (this.line.isEmpty && this.add(prepared, kind, first, second, generation, now)) return null
-    return this.#queueUp(prepared, kind, first, second, generation, now)
-  }
-
-  #queueUp(
-    prepared: Prepared,
-    kind: SlotKind,
-    first: unknown,
-    second: unknown,
-    generation: Generation,
-    now: number,
-  ): Waiter | null {
-    const bytes = recordBytesBound(prepared.key, prepared.value, prepared.headers)
-    const { maxWaitingSends, maxWaitingBytes } = this.options
-    if (this.line.count >= maxWaitingSends || this.line.bytes + bytes > maxWaitingBytes) {
-      const limit =
-        this.line.count >= maxWaitingSends
-          ? `maxWaitingSends (${maxWaitingSends})`
-          : `maxWaitingBytes (${maxWaitingBytes})`
-      this.#refuseFull(
-        prepared,
-        kind,
-        first,
-        second,
-        generation,
-        `bufferMemory is full, and so is the line of waiting sends: ${limit}`,
-      )
-      return null
-    }
-    const waiter = new RecordWaiter(prepared, kind, first, second, generation, now, this.accumulator, (...args) =>
-      this.refuse(...args),
-    )
-    this.#waitInLine(waiter)
-    return waiter
-  }
-
-  #waitInLine(waiter: Waiter): void {
-    this.metrics.lineFormed()
-    this.line.push(waiter)
-    this.deadlines.expect(this.expiry.waitEndsAt(waiter))
-  }
-
-  /** A record that may not wait: into a batch, or what `overflow` says. */
-  takeOrOverflow(prepared: Prepared, kind: SlotKind, first: unknown, second: unknown): void {
-    const generation = this.generations.accept()
-    const now = this.intake.now()
-    this.askForTurn()
-    // The line comes first: what it waits for is not given to somebody else.
-    if (this.line.isEmpty) {
-      if (this.add(prepared, kind, first, second, generation, now)) return
-      if (this.options.overflow === 'drop-oldest') {
-        while (this.expiry.dropOldest()) if (this.add(prepared, kind, first, second, generation, now)) return
-      }
-    }
-    this.#refuseFull(
-      prepared,
-      kind,
-      first,
-      second,
-      generation,
-      `bufferMemory (${this.options.bufferMemory} bytes) is full`,
-    )
-  }
-
-  #refuseFull(
-    prepared: Prepared,
-    kind: SlotKind,
-    first: unknown,
-    second: unknown,
-    generation: Generation,
-    why: string,
-  ): void {
-    this.metrics.refused(1)
-    this.metrics.recordsFailed(prepared.topic, 1)
-    const error = kafkaError('BUFFER_FULL', `no room for a record of topic ${prepared.topic}: ${why}`, {
-      topic: prepared.topic,
-      hint:
-        kind === SLOT_PROMISE
-          ? 'Await send, or use sendMany or writable, which take records as room comes.'
-          : 'Wait for ready() when enqueue answers false, or raise bufferMemory.',
-    })
-    this.refuse(kind, first, second, error, generation)
-  }
-
-  takeMany(many: SendMany): void {
-    this.askForTurn()
-    if (this.line.isEmpty && many.tryEnter()) return
-    if (this.line.count < this.options.maxWaitingSends) {
-      this.#waitInLine(many)
-      return
-    }
-    const why = `bufferMemory is full, and so is the line of waiting sends: maxWaitingSends (${this.options.maxWaitingSends})`
-    many.giveUp(kafkaError('BUFFER_FULL', `no room for the rest of a sendMany: ${why}`), 0)
-  }
-
-  /** Why nothing is taken any more. */
-  refusal(): KafkaError {
-    return this.state.kind === 'failed'
-      ? this.state.error
-      : kafkaError('CLOSED', 'the producer is closed: it takes no more records')
-  }
-
-  /** A record that could not even be prepared. */
-  countRefused(record: unknown): void {
-    const topic: unknown = (record as { topic?: unknown } | null)?.topic
-    this.metrics.recordsFailed(typeof topic === 'string' ? topic : '', 1)
-  }
-
-  /** Takes a prepared record; false: there is no room. */
-  add(
-    prepared: Prepared,
-    kind: SlotKind,
-    first: unknown,
-    second: unknown,
-    generation: Generation,
-    now: number,
-  ): boolean {
-    const { topic, partition, key, value, headers, timestamp, record } = prepared
-    const target = this.accumulator.topic(topic)
-    return this.accumulator.add(
-      target,
-      partition,
-      key,
-      value,
-      headers,
-      timestamp,
-      record,
-      kind,
-      first,
-      second,
-      generation,
-      now,
-    )
-  }
-
-  /** The record settles with this error, from a later turn. Its generation counts it already. */
-  refuse(kind: SlotKind, first: unknown, second: unknown, error: KafkaError, generation: Generation): void {
-    if (kind === SLOT_NOBODY)
-      this.log.warn({ code: error.code, err: error }, 'a record failed and nobody asked to be told')
-    this.settleQueue.refuse(kind, first, second, error, generation)
-    this.askForTurn()
   }
 
   // ── Turns ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -330,7 +175,7 @@ export class Core {
     if (this.state.kind === 'closed') return
     this.intake.forgetClock()
     this.#trackNewTopics()
-    this.serveLine()
+    this.taking.serveLine()
     this.#updateLoads()
     this.sender.pass()
     this.#afterEvent()
@@ -342,13 +187,8 @@ export class Core {
     const isMore = this.settleQueue.run()
     this.room.look()
     if (this.line.isEmpty && this.room.isAmple) this.accumulator.isUnderPressure = false
-    if (isMore || this.#headFits()) this.askForTurn()
+    if (isMore || this.taking.isHeadDue) this.askForTurn()
     this.#hold()
-  }
-
-  #headFits(): boolean {
-    const head = this.line.head()
-    return head !== undefined && this.accumulator.arena.hasRoomFor(RECORDS_AT + head.neededBytes)
   }
 
   /** Records that have not settled keep the process alive; nothing else does. */
@@ -369,15 +209,6 @@ export class Core {
       else this.deadlines.expect(this.expiry.stagedEndsAt(topic))
     }
     this.#newTopics.clear()
-  }
-
-  /** The head of the line gets in as long as there is room; nobody overtakes it. */
-  serveLine(): void {
-    for (let waiter = this.line.head(); waiter !== undefined; waiter = this.line.head()) {
-      if (!waiter.tryEnter()) return
-      this.line.shift()
-    }
-    this.metrics.lineCleared()
   }
 
   #updateLoads(): void {

@@ -122,17 +122,17 @@ export class Producer<K = RecordBytes, V = RecordBytes> implements AsyncDisposab
     const core = this.#core
     const prepared = this.#prepared
     if (core.state.kind !== 'open') {
-      reject(core.refusal())
+      reject(core.taking.refusal())
       return
     }
     try {
       core.intake.prepare(record, prepared)
     } catch (error) {
-      core.countRefused(record)
+      core.taking.countRefused(record)
       reject(asKafkaError(error))
       return
     }
-    core.take(prepared, SLOT_PROMISE, resolve, reject)
+    core.taking.take(prepared, SLOT_PROMISE, resolve, reject)
   }
 
   /**
@@ -147,17 +147,17 @@ export class Producer<K = RecordBytes, V = RecordBytes> implements AsyncDisposab
     const prepared = this.#prepared
     const kind = onDelivery === undefined ? SLOT_NOBODY : SLOT_CALLBACK
     if (core.state.kind !== 'open') {
-      core.refuse(kind, onDelivery, context, core.refusal(), core.generations.accept())
+      core.taking.refuse(kind, onDelivery, context, core.taking.refusal(), core.generations.accept())
       return false
     }
     try {
       core.intake.prepare(record, prepared)
     } catch (error) {
-      core.countRefused(record)
-      core.refuse(kind, onDelivery, context, asKafkaError(error), core.generations.accept())
+      core.taking.countRefused(record)
+      core.taking.refuse(kind, onDelivery, context, asKafkaError(error), core.generations.accept())
       return core.room.isAmple
     }
-    core.takeOrOverflow(prepared, kind, onDelivery, context)
+    core.taking.takeOrOverflow(prepared, kind, onDelivery, context)
     return core.room.isAmple
   }
 
@@ -168,7 +168,7 @@ export class Producer<K = RecordBytes, V = RecordBytes> implements AsyncDisposab
    */
   ready(options: WaitOptions = {}): Promise<void> {
     const core = this.#core
-    if (core.state.kind !== 'open') return Promise.reject(core.refusal())
+    if (core.state.kind !== 'open') return Promise.reject(core.taking.refusal())
     return waitFor(core, {
       what: 'ready',
       code: 'READY_TIMEOUT',
@@ -189,13 +189,13 @@ export class Producer<K = RecordBytes, V = RecordBytes> implements AsyncDisposab
    */
   sendMany(records: readonly ProducerRecord<K, V>[]): Promise<RecordMetadata[]> {
     const core = this.#core
-    if (core.state.kind !== 'open') return Promise.reject(core.refusal())
+    if (core.state.kind !== 'open') return Promise.reject(core.taking.refusal())
     if (!Array.isArray(records)) {
       return Promise.reject(kafkaError('INVALID_RECORD', 'sendMany takes an array of records'))
     }
     if (records.length === 0) return Promise.resolve([])
     return new Promise((resolve, reject) =>
-      core.takeMany(new SendMany(core, records, core.intake.now(), resolve, reject)),
+      core.taking.takeMany(new SendMany(core, records, core.intake.now(), resolve, reject)),
     )
   }
 
@@ -247,7 +247,7 @@ export class Producer<K = RecordBytes, V = RecordBytes> implements AsyncDisposab
   async partitionsFor(topic: string): Promise<PartitionInfo[]> {
     const core = this.#core
     checkTopicName(topic)
-    if (core.state.kind !== 'open') throw core.refusal()
+    if (core.state.kind !== 'open') throw core.taking.refusal()
     return [...(await core.topicWaits.wait(topic))]
   }
 

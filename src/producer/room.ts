@@ -33,8 +33,8 @@ export class Room {
   }
 
   #isBelow(bytes: number): boolean {
-    const { accumulator, line, options, pendingPromises } = this.#core
-    return accumulator.arena.used <= bytes && pendingPromises < options.maxPendingRecords && line.isEmpty
+    const { accumulator, line, options, taking } = this.#core
+    return accumulator.arena.used <= bytes && taking.pendingPromises < options.maxPendingRecords && line.isEmpty
   }
 
   /** Resolves at once when there is room. The wait can be taken back with `cancel`. */

@@ -70,7 +70,7 @@ export class SendMany implements SlotGroup, Waiter {
     for (; this.#next < this.#records.length; this.#next++) {
       const now = core.intake.now()
       if (!this.#isPrepared && !this.#prepare()) continue
-      if (!core.add(this.#prepared, SLOT_GROUP, this, this.#next, this.generation, now)) return false
+      if (!core.taking.add(this.#prepared, SLOT_GROUP, this, this.#next, this.generation, now)) return false
       this.#isPrepared = false
       this.waitingSince = now
     }
@@ -83,7 +83,7 @@ export class SendMany implements SlotGroup, Waiter {
       this.#isPrepared = true
       return true
     } catch (error) {
-      this.#core.refuse(SLOT_GROUP, this, this.#next, asKafkaError(error), this.generation)
+      this.#core.taking.refuse(SLOT_GROUP, this, this.#next, asKafkaError(error), this.generation)
       return false
     }
   }
@@ -99,7 +99,7 @@ export class SendMany implements SlotGroup, Waiter {
     this.isGone = true
     const error = waitError(reason, this.#prepared.topic, waitedMs)
     for (; this.#next < this.#records.length; this.#next++)
-      this.#core.refuse(SLOT_GROUP, this, this.#next, error, this.generation)
+      this.#core.taking.refuse(SLOT_GROUP, this, this.#next, error, this.generation)
   }
 
   settled(index: number, error: KafkaError | null, metadata: RecordMetadata | null): void {

@@ -15,7 +15,7 @@ export function sendWithSignal(
   reject: (error: KafkaError) => void,
 ): void {
   if (core.state.kind !== 'open') {
-    reject(core.refusal())
+    reject(core.taking.refusal())
     return
   }
   if (signal.aborted) {
@@ -34,7 +34,7 @@ export function sendWithSignal(
   try {
     core.intake.prepare(record, prepared)
   } catch (error) {
-    core.countRefused(record)
+    core.taking.countRefused(record)
     reject(asKafkaError(error))
     return
   }
@@ -45,7 +45,7 @@ export function sendWithSignal(
       then(value)
     }
   }
-  const waiter = core.take(prepared, SLOT_PROMISE, settle(resolve), settle(reject))
+  const waiter = core.taking.take(prepared, SLOT_PROMISE, settle(resolve), settle(reject))
   const topic = core.accumulator.topics.get(prepared.topic)
   const staged = waiter === null ? topic?.staged[topic.staged.length - 1] : undefined
   const index = staged === undefined ? -1 : staged.batch.count - 1

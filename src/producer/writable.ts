@@ -52,19 +52,19 @@ class StreamRecords implements SlotGroup {
   write(chunk: unknown, done: (error?: Error | null) => void): void {
     const core = this.#core
     if (core.state.kind !== 'open') {
-      done(core.refusal())
+      done(core.taking.refusal())
       return
     }
     try {
       core.intake.prepare(this.#topic === undefined ? chunk : { topic: this.#topic, value: chunk }, this.#prepared)
     } catch (error) {
-      core.countRefused(chunk)
+      core.taking.countRefused(chunk)
       done(asKafkaError(error))
       return
     }
     this.#outCount++
     // A full buffer puts the record into the line, as a `send`; the stream stops until there is room again.
-    core.take(this.#prepared, SLOT_GROUP, this, 0)
+    core.taking.take(this.#prepared, SLOT_GROUP, this, 0)
     if (core.room.isAmple) done()
     else core.room.wait({ resolve: () => done(), reject: done })
   }
