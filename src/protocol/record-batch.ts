@@ -48,18 +48,18 @@ export const RECORD_COUNT_AT = 57
 /** Also the size of the header. */
 export const RECORDS_AT = 61
 
-/** `batchLength` counts from here. */
-export const BATCH_LENGTH_FROM = 12
-export const MAGIC = 2
+// batchLength counts from here.
+const BATCH_LENGTH_FROM = 12
+const MAGIC = 2
 
-export const CODEC_MASK = 0x07
-export const LOG_APPEND_TIME_BIT = 0x08
-export const TRANSACTIONAL_BIT = 0x10
-export const CONTROL_BIT = 0x20
-export const DELETE_HORIZON_BIT = 0x40
+const CODEC_MASK = 0x07
+const LOG_APPEND_TIME_BIT = 0x08
+const TRANSACTIONAL_BIT = 0x10
+const CONTROL_BIT = 0x20
 
-/** By codec id, the lowest three bits of `attributes`. */
-export const codecNames = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const
+// By codec id, the lowest three bits of the attributes.
+const codecNames = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const
+
 export type CodecName = (typeof codecNames)[number]
 
 export interface RecordBatch extends RecordContext {
