@@ -26,12 +26,12 @@ export function describeEachKafka(
   body: (kafka: KafkaUnderTest) => void,
   options: Omit<KafkaOptions, 'version'> = {},
 ): void {
-  const available = kafkaAvailability(versions)
-  if (available.kind === 'external') {
-    describeOne(`Kafka at ${available.bootstrapServers}`, undefined, available, body, options)
-    return
-  }
   for (const version of versions) {
+    const available = kafkaAvailability([version])
+    if (available.kind === 'external') {
+      describeOne(`Kafka at ${available.bootstrapServers}`, undefined, available, body, options)
+      return
+    }
     const brokers = options.brokers === 3 ? ', three brokers' : ''
     describeOne(`Kafka ${version}${brokers}`, version, available, body, options)
   }

@@ -2,6 +2,9 @@
 // image/build.sh makes with the same entry points. To: docker-cluster.ts, test/containers.
 
 import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { cachePath, makeOnce } from './cache.ts'
 import { installKafka } from './installation.ts'
@@ -14,6 +17,7 @@ export type ImageFamily = 'apache' | 'confluent'
 // The release whose image the project can build: it needs broker and tools of one release, from 4.0 on.
 const BUILDABLE: KafkaVersion = '4.3'
 const PULL_TIMEOUT_MS = 300_000
+const IMAGE_FOLDER = fileURLToPath(new URL('image', import.meta.url))
 
 let knownEngine: Found | undefined
 
@@ -72,13 +76,32 @@ function lastLine(error: unknown): string {
 async function builtImage(family: ImageFamily): Promise<string> {
   const { release } = KAFKA_RELEASES[BUILDABLE]
   const names = { apache: `kafka-wire/kafka:${release}`, confluent: `kafka-wire/cp-kafka:${confluentRelease(release)}` }
-  const isBuilt = () => hasImage(names.apache) && hasImage(names.confluent)
-  const { jarsDir } = await installKafka(BUILDABLE)
+  const recipe = recipeOf(IMAGE_FOLDER)
+  const isBuilt = () => recipeIn(names.apache) === recipe && recipeIn(names.confluent) === recipe
   await makeOnce(cachePath('docker-image'), isBuilt, async () => {
-    const script = fileURLToPath(new URL('image/build.sh', import.meta.url))
-    await runToEnd(script, [jarsDir, names.apache, names.confluent], { what: 'image/build.sh', timeoutMs: 300_000 })
+    const { jarsDir } = await installKafka(BUILDABLE)
+    await runToEnd(join(IMAGE_FOLDER, 'build.sh'), [jarsDir, recipe, names.apache, names.confluent], {
+      what: 'image/build.sh',
+      timeoutMs: 300_000,
+    })
   })
   return names[family]
+}
+
+/** A hash of everything in the folder: an image of another recipe is built anew. */
+function recipeOf(folder: string): string {
+  const hash = createHash('sha256')
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
+  for (const path of files.map((entry) => join(entry.parentPath, entry.name)).sort()) {
+    hash.update(relative(folder, path)).update(readFileSync(path))
+  }
+  return hash.digest('hex').slice(0, 16)
+}
+
+/** The recipe that an image was built from; empty for an image that is not there. */
+function recipeIn(image: string): string {
+  const format = '{{ index .Config.Labels "kafka-wire.recipe" }}'
+  return spawnSync('docker', ['image', 'inspect', '--format', format, image], { encoding: 'utf8' }).stdout.trim()
 }
 
 // Testcontainers wants two images of its own: one that removes containers after a crash (here belongings.ts does that), and one to find

@@ -11,7 +11,7 @@ const OLDEST_JAVA = 17 // brokers 4.x ask for it
 /** Java 17 or later: that of JAVA_HOME, else the one on the PATH. */
 export const findJava = once((): Found & { readonly version?: string } => {
   const home = process.env['JAVA_HOME']
-  const candidates = home === undefined ? ['java'] : [`${home}/bin/java`, 'java']
+  const candidates = home === undefined || home === '' ? ['java'] : [`${home}/bin/java`, 'java']
   let reason = 'no Java is installed'
   for (const command of candidates) {
     const run = spawnSync(command, ['-version'], { encoding: 'utf8' })

@@ -4,12 +4,13 @@
 #   apache/kafka             CMD /etc/kafka/docker/run, tools under /opt/kafka/bin
 #   confluentinc/cp-kafka    /etc/confluent/docker/run, tools on the PATH under their bare names
 #
-# build.sh JARS_DIR TAG...        JARS_DIR: a Kafka 4.x release with its tools, as installation.ts brings it
+# build.sh JARS_DIR RECIPE TAG...     JARS_DIR: a Kafka 4.x release with its tools, as installation.ts brings it; RECIPE: becomes a label
 # Needs a Docker engine that answers, and Debian's apt-get and dpkg-deb.
 set -euo pipefail
 
 jars=$1
-shift
+recipe=$2
+shift 2
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -57,9 +58,13 @@ chmod -R a+rX "$root/opt" "$root/etc"
 chown -R 1000:1000 "$root"/opt/kafka/{config,logs} "$root"/etc/{kafka,confluent} "$root"/var/lib/kafka "$root"/home/appuser
 
 first=$1
+before=$(docker images --quiet "$first")
 tar -C "$root" -c . | docker import \
   -c 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/kafka/bin' \
   -c 'ENV JAVA_HOME=/usr/lib/jvm/default' -c 'ENV LANG=C.UTF-8' \
+  -c "LABEL kafka-wire.recipe=$recipe" \
   -c 'USER appuser' -c 'WORKDIR /home/appuser' -c 'EXPOSE 9092' -c 'CMD ["/etc/kafka/docker/run"]' \
   - "$first" >/dev/null
 for tag in "${@:2}"; do docker tag "$first" "$tag"; done
+# What the tags named until now, unless a container still stands on it.
+[ -z "$before" ] || docker rmi "$before" >/dev/null 2>&1 || true
