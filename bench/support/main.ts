@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { startKafka } from '../../test/support/kafka/start-kafka.ts'
 import { KAFKA_RELEASES } from '../../test/support/kafka/versions.ts'
-import { describeSetting, jsonReport, markdownTable, rowsOf, type Setting } from './report.ts'
+import { describeSetting, jsonReport, loadNow, markdownTable, rowsOf, type Setting } from './report.ts'
 import { type Case, isComplete, runRounds } from './runner.ts'
 import { Screen } from './screen.ts'
 
@@ -22,6 +22,18 @@ const HELP = `
 
 /** Measures `cases` as the command line says, prints the table, and sets the exit code: 1 when a log was not exact. */
 export async function benchmark(command: string, cases: readonly Case[]): Promise<void> {
+  try {
+    await run(command, cases)
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    console.error(error.message)
+    process.exitCode = 2
+  }
+}
+
+class UsageError extends Error {}
+
+async function run(command: string, cases: readonly Case[]): Promise<void> {
   const { values: options } = parseArgs({
     options: {
       rounds: { type: 'string', default: '5' },
@@ -43,6 +55,7 @@ export async function benchmark(command: string, cases: readonly Case[]): Promis
   const partitions = positive(options.partitions, '--partitions')
   const brokers = positive(options.brokers, '--brokers') === 3 ? 3 : 1
 
+  const loadBefore = loadNow()
   screen.live('starting Kafka')
   await using kafka = await startKafka({ brokers })
   const setting: Setting = {
@@ -50,6 +63,7 @@ export async function benchmark(command: string, cases: readonly Case[]): Promis
     brokers: kafka.nodes.length,
     partitions,
     valueBytes,
+    loadBefore,
   }
   screen.line(`${describeSetting(setting)}\n`)
   const measurements = await runRounds(kafka, {
@@ -73,7 +87,7 @@ function choose(cases: readonly Case[], only: string, scale: number): Case[] {
   const words = only.split(',').filter((word) => word !== '')
   const chosen = cases.filter(({ label }) => words.length === 0 || words.some((word) => label.includes(word)))
   if (chosen.length === 0) {
-    throw new Error(`--only ${only} leaves nothing of:\n${cases.map(({ label }) => `  ${label}`).join('\n')}`)
+    throw new UsageError(`--only ${only} leaves nothing of:\n${cases.map(({ label }) => `  ${label}`).join('\n')}`)
   }
   const scaled = (records: number): number => Math.max(1_000, Math.round(records * scale))
   return chosen.map((item) => ({ ...item, records: scaled(item.records), warmup: scaled(item.warmup) }))
@@ -81,6 +95,6 @@ function choose(cases: readonly Case[], only: string, scale: number): Case[] {
 
 function positive(text: string, option: string): number {
   const value = Number(text)
-  if (!(value > 0)) throw new Error(`${option} takes a positive number, not "${text}"`)
+  if (!(value > 0)) throw new UsageError(`${option} takes a positive number, not "${text}"`)
   return value
 }

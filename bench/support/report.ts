@@ -1,6 +1,6 @@
 // From measurements (runner.ts) to what a reader gets: a table of medians in Markdown, and all figures with the machine as JSON.
 
-import { arch, cpus, release, totalmem, type } from 'node:os'
+import { arch, cpus, loadavg, release, totalmem, type } from 'node:os'
 import { isComplete, type Measurement } from './runner.ts'
 
 /** What the figures hang on. */
@@ -9,7 +9,12 @@ export interface Setting {
   readonly brokers: number
   readonly partitions: number
   readonly valueBytes: number
+  /** Of the last minute before the start: what else the machine was doing. */
+  readonly loadBefore: number
 }
+
+/** Before Kafka is started: see `Setting.loadBefore`. */
+export const loadNow = (): number => loadavg()[0] ?? 0
 
 export interface Row {
   readonly label: string
@@ -73,11 +78,11 @@ export function markdownTable(rows: readonly Row[]): string {
 }
 
 /** The machine and the versions in one line. */
-export function describeSetting({ kafka, brokers, partitions, valueBytes }: Setting): string {
+export function describeSetting({ kafka, brokers, partitions, valueBytes, loadBefore }: Setting): string {
   const { machine, node } = environment()
   return (
     `${machine}, Node ${node}; Kafka ${kafka}, ${brokers} broker${brokers === 1 ? '' : 's'} on the same machine, ` +
-    `${partitions} partitions, ${valueBytes} B values, acks all`
+    `${partitions} partitions, ${valueBytes} B values, acks all; load before the run ${loadBefore.toFixed(1)}`
   )
 }
 
