@@ -108,7 +108,7 @@ export interface DumpedBatch {
   readonly records: readonly DumpedRecord[]
 }
 
-export interface DumpedRecord {
+interface DumpedRecord {
   readonly offset: number
   readonly timestamp: number
   /** -1 for null. */
@@ -142,7 +142,7 @@ export async function dumpLog(
 }
 
 /** The text of DumpLogSegments as batches. */
-export function parseDump(output: string): DumpedBatch[] {
+function parseDump(output: string): DumpedBatch[] {
   const batches: (DumpedBatch & { records: DumpedRecord[] })[] = []
   for (const entry of output.split(/\n(?=baseOffset: |\| offset: |Dumping |Log starting offset: |Starting offset: )/)) {
     if (entry.startsWith('baseOffset: ')) batches.push(dumpedBatch(entry))

@@ -38,7 +38,7 @@ export async function installKafka(version: KafkaVersion): Promise<Installation>
 }
 
 /** Whether `installKafka` has nothing to do: the folder was made, and from the pom.xml as it is now. */
-export function isInstalled(version: KafkaVersion): boolean {
+function isInstalled(version: KafkaVersion): boolean {
   const made = cachePath('kafka', version, 'pom.xml')
   return existsSync(made) && readFileSync(made, 'utf8') === pomText(version)
 }

@@ -164,7 +164,7 @@ export class ServerProcess {
   }
 }
 
-export function takesConnections(host: string, port: number): Promise<true> {
+function takesConnections(host: string, port: number): Promise<true> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host, port })
     socket.once('connect', () => {
