@@ -245,6 +245,7 @@ export const kafkaCodeClasses: Readonly<Record<string, ErrorClass>> = {
   TRANSACTION_ABORTABLE: TransactionError,
   PRODUCER_FENCED: TransactionError,
   NETWORK_EXCEPTION: ConnectionError,
+  UNSUPPORTED_VERSION: ConnectionError,
 }
 
 /** Makes the error of a code in the class that belongs to it. `code` is one of ours or Kafka's own name. */

@@ -36,7 +36,7 @@ import {
   writtenValueBytes,
 } from './record-encoder.ts'
 import type { Identity } from './sequences.ts'
-import { SLOT_CALLBACK, SLOT_GONE, SLOT_GROUP, SLOT_PROMISE, type SlotKind, type Slots } from './slots.ts'
+import { SLOT_CALLBACK, SLOT_GONE, SLOT_GROUP, SLOT_NOBODY, SLOT_PROMISE, type SlotKind, type Slots } from './slots.ts'
 import type { DeliveryCallback, RecordMetadata } from './types.ts'
 
 export type BatchState = 'staged' | 'open' | 'ready' | 'flying' | 'ghost' | 'settled'
@@ -81,6 +81,8 @@ export class Batch {
   promiseCount = 0
   /** Records that settled before the batch did, or moved to another one. */
   goneCount = 0
+  /** Records that failed and whose owner did not want to hear of it: they go to the log. */
+  unheardCount = 0
 
   identity: Identity | null = null
   epoch = -1
@@ -270,7 +272,8 @@ export class Batch {
         else if (kind === SLOT_PROMISE) {
           if (error === null) (first as (metadata: RecordMetadata) => void)(metadata!)
           else (second as (error: KafkaError) => void)(error)
-        } else if (kind === SLOT_GROUP) (first as SlotGroup).settled(second as number, error, metadata)
+        } else if (kind === SLOT_NOBODY) this.unheardCount += error === null ? 0 : 1
+        else if (kind === SLOT_GROUP) (first as SlotGroup).settled(second as number, error, metadata)
       } catch (fault) {
         onFault(fault)
       }

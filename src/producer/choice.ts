@@ -78,7 +78,7 @@ export class Choice {
   keyless(topic: Topic): number {
     topic.isKeylessUsed = true
     const index = topic.keyless.current()
-    if (topic.partitions[index]?.open !== null) {
+    if (topic.partitions[index]?.open === null) {
       topic.keyless.onBoundary()
       return topic.keyless.current()
     }

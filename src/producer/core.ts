@@ -165,14 +165,18 @@ export class Core {
   // ── Turns ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   askForTurn(): void {
-    if (this.#isTurnAsked || this.state.kind === 'closed') return
+    if (this.#isTurnAsked) return
     this.#isTurnAsked = true
     this.clock.soon(this.#turn)
   }
 
   #runTurn(): void {
     this.#isTurnAsked = false
-    if (this.state.kind === 'closed') return
+    if (this.state.kind === 'closed') {
+      // Records that come after `close` are refused, and their callbacks are owed all the same.
+      if (this.settleQueue.run()) this.askForTurn()
+      return
+    }
     this.intake.forgetClock()
     this.#trackNewTopics()
     this.taking.serveLine()
@@ -231,7 +235,17 @@ export class Core {
       else this.expiry.topicIsGone(topic)
     }
     this.topicWaits.look(changed)
+    this.#askForMissingPartitions()
     this.askForTurn()
+  }
+
+  /** Records wait for a partition that this answer did not have: the next one may (the cluster spaces them). */
+  #askForMissingPartitions(): void {
+    for (const topic of this.accumulator.topics.values()) {
+      for (const partition of topic.missing.values()) {
+        if (partition.hasSomething) this.cluster.refresh('a partition is missing')
+      }
+    }
   }
 
   // ── Ends ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -249,7 +263,10 @@ export class Core {
   /** Settles everything that is out with `error`, whatever it waits for; answers how many records that were. */
   abandonAll(error: KafkaError): number {
     let count = 0
-    for (const waiter of this.line.takeAll()) waiter.giveUp(error, 0)
+    for (const waiter of this.line.takeAll()) {
+      count += waiter.recordCount
+      waiter.giveUp(error, 0)
+    }
     for (const batch of [...this.accumulator.unsettled]) {
       count += batch.count - batch.goneCount
       this.expiry.abandon(batch, error)

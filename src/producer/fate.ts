@@ -343,10 +343,12 @@ export class Fate {
   }
 }
 
-/** No batch that is out (flying or waiting to be repeated) comes before it. */
-function isOldestOut(partition: Partition, batch: Batch): boolean {
-  for (const other of partition.flying) if (other.order < batch.order) return false
-  for (const other of partition.ready) if (other.baseSequence !== -1 && other.order < batch.order) return false
+/** No batch that is out (flying or waiting to be repeated) comes before it. A rebase repeats none but the unclear ones. */
+function isOldestOut({ flying, ready, sequences }: Partition, batch: Batch): boolean {
+  const isOut = ({ baseSequence, isUnclear }: Batch): boolean =>
+    baseSequence !== -1 && (isUnclear || !sequences.isRebasing)
+  for (const other of flying) if (other.order < batch.order) return false
+  for (const other of ready) if (other.order < batch.order && isOut(other)) return false
   return true
 }
 

@@ -20,6 +20,8 @@ export interface Waiter {
   readonly neededBytes: number
   readonly generation: Generation
   readonly topicName: string
+  /** Records that have not got in. */
+  readonly recordCount: number
   /** Tries to get in; false: still no room. */
   tryEnter(): boolean
   /** It waited too long, or the producer closes: settles its records. */

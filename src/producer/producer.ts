@@ -97,6 +97,7 @@ export class Producer<K = RecordBytes, V = RecordBytes> implements AsyncDisposab
       what: 'connect',
       timeoutMs: this.#core.options.maxBlockMs,
       code: 'CONNECT_TIMEOUT',
+      reason: () => this.#core.cluster.lastError,
       start: (signal) => this.#core.cluster.connect(signal),
     })
   }

@@ -60,6 +60,10 @@ export class SendMany implements SlotGroup, Waiter {
     core.generations.acceptInto(this.generation, records.length)
   }
 
+  get recordCount(): number {
+    return this.#records.length - this.#next
+  }
+
   get topicName(): string {
     return this.#prepared.topic
   }

@@ -121,6 +121,13 @@ export class SettleQueue {
 
   #finish(batch: Batch): void {
     const count = batch.count - batch.goneCount
+    if (batch.unheardCount > 0 && batch.settlement?.kind === 'failed') {
+      const { error } = batch.settlement
+      this.#log.warn(
+        { code: error.code, records: batch.unheardCount, err: error },
+        'records failed and nobody asked to be told',
+      )
+    }
     this.#pool.give(batch.slots)
     if (batch.promiseCount > 0) this.#onPromises(batch.promiseCount)
     if (batch.settlement!.kind === 'delivered') this.#generations.settled(batch.generation, count, 0)

@@ -9,6 +9,8 @@ import type { PartitionInfo } from './types.ts'
 interface TopicWait {
   readonly topic: string
   readonly since: number
+  /** Fetched half-way through the wait, for the error's hint. */
+  nearNames: readonly string[] | undefined
   readonly resolve: (partitions: readonly PartitionInfo[]) => void
   readonly reject: (error: KafkaError) => void
 }
@@ -32,10 +34,10 @@ export class TopicWaits {
     // Somebody waits for this promise, so the process stays.
     const release = pool.hold()
     const answer = new Promise<readonly PartitionInfo[]>((resolve, reject) => {
-      const wait = { topic, since: clock.now(), resolve, reject }
+      const wait: TopicWait = { topic, since: clock.now(), nearNames: undefined, resolve, reject }
       this.#waits.add(wait)
       cluster.track(topic)
-      deadlines.expect(wait.since + options.maxBlockMs)
+      deadlines.expect(wait.since + options.maxBlockMs / 2)
     })
     return answer.finally(release)
   }
@@ -78,7 +80,7 @@ export class TopicWaits {
     for (const wait of this.#waits) {
       const at = wait.since + options.maxBlockMs
       if (at > now) {
-        next = Math.min(next, at)
+        next = Math.min(next, at, this.#lookForNearNames(wait, now))
         continue
       }
       const said = cluster.topicError(wait.topic)
@@ -90,6 +92,7 @@ export class TopicWaits {
         {
           topic: wait.topic,
           retriable: true,
+          hint: hintOf(wait, said !== undefined),
           elapsedMs: Math.round(now - wait.since),
           cause,
         },
@@ -101,6 +104,17 @@ export class TopicWaits {
     return next
   }
 
+  #lookForNearNames(wait: TopicWait, now: number): number {
+    if (wait.nearNames !== undefined) return Number.POSITIVE_INFINITY
+    const at = wait.since + this.#core.options.maxBlockMs / 2
+    if (at > now) return at
+    wait.nearNames = []
+    void this.#core.cluster.suggestTopics(wait.topic).then((names) => {
+      wait.nearNames = names
+    })
+    return Number.POSITIVE_INFINITY
+  }
+
   rejectAll(error: KafkaError): void {
     for (const wait of this.#waits) this.#end(wait, () => wait.reject(error))
   }
@@ -109,4 +123,11 @@ export class TopicWaits {
     this.#waits.delete(wait)
     settle()
   }
+}
+
+function hintOf({ nearNames = [] }: TopicWait, wasDescribed: boolean): string | undefined {
+  if (!wasDescribed) return undefined
+  return nearNames.length > 0
+    ? `Did you mean ${nearNames.join(', ')}?`
+    : 'Create it first, or see whether this client may describe it.'
 }

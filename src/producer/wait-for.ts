@@ -2,7 +2,7 @@
 // From: producer.ts, closing.ts. To: the clock.
 
 import type { Clock } from '../clock.ts'
-import { kafkaError, type OwnCode } from '../errors.ts'
+import { type KafkaError, kafkaError, type OwnCode } from '../errors.ts'
 
 export interface WaitSpec<T> {
   /** For the message: the member that waits. */
@@ -14,11 +14,13 @@ export interface WaitSpec<T> {
   readonly start: (signal: AbortSignal) => Promise<T>
   /** What the error of a wait that ran out adds: how much is still out. */
   readonly describe?: () => string
+  /** What is known of why it takes so long, in place of the spec's code. */
+  readonly reason?: () => KafkaError | undefined
 }
 
 /** @throws (rejects) the spec's code past `timeoutMs`; `ABORTED` by the signal; whatever `start` rejects with. */
 export function waitFor<T>({ clock }: { readonly clock: Clock }, spec: WaitSpec<T>): Promise<T> {
-  const { what, code, timeoutMs, signal, start, describe } = spec
+  const { what, code, timeoutMs, signal, start, describe, reason } = spec
   if (signal?.aborted) return Promise.reject(aborted(what, signal))
   if (timeoutMs !== undefined && !(timeoutMs >= 0)) {
     return Promise.reject(kafkaError('INVALID_CONFIG', `${what}: timeoutMs is ${timeoutMs}, but must be 0 or more`))
@@ -41,10 +43,9 @@ export function waitFor<T>({ clock }: { readonly clock: Clock }, spec: WaitSpec<
             // The event loop may have been blocked: what is here already counts.
             clock.soon(() => {
               const still = describe === undefined ? '' : `: ${describe()}`
-              const message = `${what} did not end within ${timeoutMs} ms${still}`
-              // Aborted first: what `start` waits on may know better why it takes so long, and says so by rejecting.
+              const error = reason?.() ?? kafkaError(code, `${what} did not end within ${timeoutMs} ms${still}`)
+              finish(() => reject(error))
               ended.abort()
-              queueMicrotask(() => queueMicrotask(() => finish(() => reject(kafkaError(code, message)))))
             })
           })
     signal?.addEventListener('abort', onAbort, { once: true })

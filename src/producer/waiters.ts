@@ -16,6 +16,7 @@ export class RecordWaiter implements Waiter {
   readonly generation: Generation
   isGone = false
   hasEntered = false
+  readonly recordCount = 1
   readonly #accumulator: Accumulator
   readonly #prepared: Prepared
   readonly #kind: SlotKind
