@@ -14,8 +14,6 @@ export type SendWindow = 'everything' | 'full' | 'nothing'
 // Measured (bench/throughput): requests below 256 KiB cost more system time a record, waits above 1 ms are seen in the latency.
 export const GATHER_BYTES = 262_144
 export const GATHER_MS = 1
-// What the socket may still hold while the next request is made: it keeps the kernel's buffer filled and no more.
-const UNSENT_BYTES_MAX = 1_048_576
 
 export class SenderLane {
   readonly net: Lane
@@ -47,7 +45,7 @@ export class SenderLane {
   }
 
   canSend(now: number, maxInFlight: number): boolean {
-    return this.net.canSend(now, maxInFlight) && this.net.unsentBytes < UNSENT_BYTES_MAX
+    return this.net.canSend(now, maxInFlight)
   }
 
   window(now: number, fullBytes: number): SendWindow {
