@@ -84,7 +84,11 @@ export class Fate {
       answer,
     )
     if (batch.state === 'ghost') this.#landGhost(partition, batch)
-    else this.#carryOut(partition, batch, outcome, answer, where, now)
+    else {
+      // With an older batch still to be repeated nothing new may leave: the leader would remember five newer ones, and not that one.
+      if (outcome.kind === 'delivered' && isOldest) this.#proved(partition, batch)
+      this.#carryOut(partition, batch, outcome, answer, where, now)
+    }
     this.afterLanding(partition)
   }
 
@@ -98,7 +102,6 @@ export class Fate {
   #carryOut(partition: Partition, batch: Batch, outcome: Outcome, answer: Answer, where: string, now: number): void {
     switch (outcome.kind) {
       case 'delivered':
-        if (this.#options.isIdempotent) this.#accepted(partition, batch)
         this.#settle(batch, {
           kind: 'delivered',
           baseOffset: outcome.baseOffset,
@@ -130,8 +133,7 @@ export class Fate {
     }
   }
 
-  #accepted(partition: Partition, batch: Batch): void {
-    const { sequences } = partition
+  #proved({ sequences }: Partition, batch: Batch): void {
     if (batch.identity === sequences.identity && batch.epoch === sequences.epoch && !sequences.isRebasing)
       sequences.isProven = true
   }
