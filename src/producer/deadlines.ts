@@ -1,8 +1,9 @@
 // No record settles later than its deadline, whatever else is broken: this hangs on nothing but the clock.
-// From: accumulator.ts and producer.ts, which say what waits until when. To: `onPassed`, which settles what is over.
+// From: accumulator.ts and taking.ts, by way of core.ts, which say what waits until when. To: `sweep`, which settles what is over.
 //
-// One timer, set for the earliest deadline there is, and none while nothing waits. A timer that fires late (the event loop was
-// blocked, the process was frozen) looks again after the sockets had their turn: an answer that is already here counts.
+// One timer, set for the earliest deadline there is. When all settle in time it still fires once, finds nothing and is not set again: that
+// is cheaper than to set and clear it with every record of a quiet producer, and it does not keep the process alive. A timer that fires
+// late (the event loop was blocked, the process was frozen) looks after the sockets had their turn: an answer that is already here counts.
 
 import type { Clock } from '../clock.ts'
 import { LazyTimer } from '../net/timers.ts'
@@ -14,13 +15,19 @@ export class Deadlines {
   readonly #clock: Clock
   readonly #timer: LazyTimer
   #at = Number.POSITIVE_INFINITY
+  #isLookDue = false
 
   /** @param sweep settles what is over at `now` and answers the earliest deadline that is left. */
   constructor(clock: Clock, sweep: (now: number) => number) {
     this.#clock = clock
     this.#timer = new LazyTimer(clock, () => {
       this.#at = Number.POSITIVE_INFINITY
-      clock.soon(() => this.expect(sweep(clock.now())))
+      this.#isLookDue = true
+      clock.soon(() => {
+        if (!this.#isLookDue) return
+        this.#isLookDue = false
+        this.expect(sweep(clock.now()))
+      })
     })
   }
 
@@ -33,6 +40,7 @@ export class Deadlines {
 
   clear(): void {
     this.#at = Number.POSITIVE_INFINITY
+    this.#isLookDue = false
     this.#timer.clear()
   }
 }
