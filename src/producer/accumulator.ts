@@ -193,8 +193,10 @@ export class Accumulator {
     return needed <= topic.batchBytesMax && this.#grow(batch, needed, mayPassBound)
   }
 
-  #isAged(batch: Batch, now: number): boolean {
-    return now - batch.createdAt > this.#batchAgeMaxMs
+  /** Whether its deadline is not this record's: too early for it, or (it was handed over first, behind a `sendMany`) too late. */
+  #isAged(batch: Batch, createdAt: number): boolean {
+    const ageMs = createdAt - batch.createdAt
+    return ageMs > this.#batchAgeMaxMs || ageMs < 0
   }
 
   /** Growth never waits: a batch that cannot grow is full. */
@@ -216,7 +218,9 @@ export class Accumulator {
   }
 
   #open(partition: Partition, bytes: number, generation: Generation, now: number): boolean {
-    const region = this.#takeRegion(RECORDS_AT + bytes, partition.sizeHint)
+    // The last batch may have been one record larger than batchSize: that says nothing about the next.
+    const sizeHint = Math.min(partition.sizeHint, partition.topic.batchBytesMax)
+    const region = this.#takeRegion(RECORDS_AT + bytes, sizeHint)
     if (region === null) return false
     this.#openIn(region, partition, RECORDS_AT + bytes, generation, now)
     this.#hooks.onDue(partition)

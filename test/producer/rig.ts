@@ -1,12 +1,21 @@
 // What a batch needs around it, without a producer: regions, generations, a checksum that is not ours, and topics as the cluster would
 // describe them. From: the tests of the accumulator and its parts.
 import portableCrc32c from 'crc-32/crc32c.js'
+import type { KafkaError } from '../../src/errors.ts'
+import type { Lane } from '../../src/net/lane.ts'
 import type { TopicMetadata } from '../../src/net/topics.ts'
-import type { Region } from '../../src/producer/arena.ts'
+import { Accumulator, type AccumulatorOptions } from '../../src/producer/accumulator.ts'
+import { Arena, type Region } from '../../src/producer/arena.ts'
 import { Batch, type Checksum } from '../../src/producer/batch.ts'
 import type { Generation } from '../../src/producer/generations.ts'
+import { Leaders } from '../../src/producer/leaders.ts'
+import type { Partition } from '../../src/producer/partition.ts'
 import type { Field, FlatHeaders } from '../../src/producer/record-encoder.ts'
-import { SLOT_NOBODY, type SlotKind, Slots } from '../../src/producer/slots.ts'
+import { SenderLane } from '../../src/producer/sender-lane.ts'
+import { SLOT_NOBODY, type SlotKind, Slots, SlotsPool } from '../../src/producer/slots.ts'
+import type { Topic } from '../../src/producer/topic.ts'
+import { decodeRecordBatches } from '../../src/protocol/record-batch.ts'
+import { FakeClock } from '../support/fake-clock.ts'
 
 export const generationOf = (number = 1): Generation => ({ number, outstanding: 0 })
 
@@ -104,4 +113,124 @@ export function seeded(seed: number): () => number {
     bits ^= bits + Math.imul(bits ^ (bits >>> 7), bits | 61)
     return ((bits ^ (bits >>> 14)) >>> 0) / 0x1_0000_0000
   }
+}
+
+// ── An accumulator, with what it would be told by the cluster and what it tells ─────────────────────────────────────────
+
+export interface AddGiven {
+  readonly topic?: string
+  readonly partition?: number
+  readonly key?: Field
+  readonly value?: Field
+  readonly headers?: FlatHeaders | null
+  readonly timestamp?: number
+  readonly record?: unknown
+  readonly kind?: SlotKind
+  readonly first?: unknown
+  readonly second?: unknown
+  readonly generation?: Generation
+  readonly createdAt?: number
+}
+
+export interface Refused {
+  readonly kind: SlotKind
+  readonly first: unknown
+  readonly second: unknown
+  readonly error: KafkaError
+  readonly generation: Generation
+}
+
+export class AccumulatorRig {
+  readonly clock = new FakeClock()
+  readonly arena: Arena
+  readonly accumulator: Accumulator
+  readonly leaders: Leaders
+  readonly generation = generationOf()
+  readonly bufferMemory: number
+  readonly opened: Batch[] = []
+  readonly due: Partition[] = []
+  readonly unknown: Topic[] = []
+  readonly refused: Refused[] = []
+
+  constructor(options: Partial<AccumulatorOptions & { bufferMemory: number; random: () => number }> = {}) {
+    const { bufferMemory = 8 * 1_048_576, random = seeded(1), ...others } = options
+    const all: AccumulatorOptions = {
+      batchSize: 65_536,
+      deliveryTimeoutMs: 120_000,
+      partitioner: 'java',
+      partitionerIgnoreKeys: false,
+      isIdempotent: true,
+      ...others,
+    }
+    this.bufferMemory = bufferMemory
+    this.arena = new Arena(Buffer.alloc(bufferMemory), bufferMemory, all.batchSize, () => {})
+    this.accumulator = new Accumulator(all, this.arena, new SlotsPool(), this.clock, random, {
+      onOpened: (batch) => this.opened.push(batch),
+      onDue: (partition) => this.due.push(partition),
+      onUnknownTopic: (topic) => this.unknown.push(topic),
+      onRefused: (kind, first, second, error, generation) =>
+        this.refused.push({ kind, first, second, error, generation }),
+    })
+    const lanes = new Map<number, SenderLane>()
+    this.leaders = new Leaders(this.accumulator, all.isIdempotent, {
+      laneOf: (nodeId) => {
+        const lane = lanes.get(nodeId) ?? new SenderLane({} as Lane)
+        lanes.set(nodeId, lane)
+        return lane
+      },
+      onDrainable: () => {},
+    })
+  }
+
+  /** The cluster describes the topic: so many partitions, each with a leader unless `leaders` says -1. */
+  describe(name: string, partitionCount: number, leaders?: readonly number[]): Topic {
+    const topic = this.accumulator.topic(name)
+    this.leaders.update(topic, metadataOf(name, partitionCount, leaders), this.clock.now())
+    return topic
+  }
+
+  add(given: AddGiven = {}): boolean {
+    return this.accumulator.add(
+      this.accumulator.topic(given.topic ?? 'orders'),
+      given.partition ?? -1,
+      given.key ?? null,
+      given.value === undefined ? 'a value' : given.value,
+      given.headers ?? null,
+      given.timestamp ?? 1_700_000_000_000,
+      given.record ?? null,
+      given.kind ?? SLOT_NOBODY,
+      given.first,
+      given.second,
+      given.generation ?? this.generation,
+      given.createdAt ?? this.clock.now(),
+    )
+  }
+
+  /** Of one partition, oldest first, the open one last. */
+  batches(topic: Topic, index: number): Batch[] {
+    const partition = topic.partitions[index] ?? topic.missing.get(index)
+    if (partition === undefined) return []
+    return partition.open === null ? [...partition.ready] : [...partition.ready, partition.open]
+  }
+
+  /** The values in the log of one partition, were all its batches sent now. */
+  values(topic: Topic, index: number): string[] {
+    return this.batches(topic, index).flatMap((batch) => valuesOf(batch))
+  }
+
+  /** The broker has taken a closed batch: its memory comes back. */
+  deliver(batch: Batch): void {
+    batch.partition!.remove(batch)
+    this.accumulator.dissolve(batch)
+  }
+}
+
+export function valuesOf(batch: Batch): string[] {
+  return recordsOf(batch).map(({ value }) => String(value && Buffer.from(value).toString('utf8')))
+}
+
+/** What a broker reads in the batch, by the plain decoder. */
+export function recordsOf(batch: Batch) {
+  batch.seal(portableChecksum)
+  return decodeRecordBatches(Uint8Array.from(batch.bytes()))[0]!.records!
 }
