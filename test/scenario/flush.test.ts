@@ -151,6 +151,18 @@ describe('flush', () => {
     expect(cluster.values('orders', 0)).toEqual(values)
   })
 
+  test('ends when the last record it waits for is called back by its signal', async () => {
+    const cluster = await stage.cluster({ topics: {} })
+    const producer = stage.producer(cluster)
+    const controller = new AbortController()
+    const failure = failureOf(producer.send({ topic: 'missing', value: 'v' }, { signal: controller.signal }))
+    const flushed = producer.flush()
+    await cluster.untilSeen('Metadata')
+    controller.abort()
+    expect(await failure).toMatchObject({ code: 'ABORTED' })
+    expect(await flushed).toEqual({ delivered: 0, failed: 1 })
+  })
+
   test('may be called many times at once', async () => {
     const cluster = await stage.cluster()
     const producer = stage.producer(cluster)

@@ -5,27 +5,42 @@ import { deferred, failureOf, numbered, useStage } from './stage.ts'
 const stage = useStage()
 
 describe('bufferMemory', () => {
-  test('is never exceeded, however much is sent at once', async () => {
+  const bufferMemory = 65_536
+  const batchSize = 8192
+
+  /** Sends far more than fits at once and answers how many bytes of values got in; those that wait are not in the buffer. */
+  async function fill(isTopicKnown: boolean): Promise<number> {
     const cluster = await stage.cluster({ topics: { orders: 6 } })
+    const producer = stage.producer(cluster, { batchSize, bufferMemory })
+    const count = 1000
+    const bytes = 500
+    if (isTopicKnown) await producer.send({ topic: 'orders', partition: 0, value: 'first' })
     const gate = deferred()
     cluster.on('Produce').delay(gate.promise)
-    const bufferMemory = 65_536
-    const producer = stage.producer(cluster, { batchSize: 8192, bufferMemory })
-    const values = numbered('v', 1000).map((name) => name.padEnd(500, '.'))
-    const sent = values.map((value, index) => producer.send({ topic: 'orders', partition: index % 6, value }))
-    await cluster.untilSeen('Produce')
-    expect(producer.metrics().bufferTotalBytes).toBe(bufferMemory)
-    expect(producer.metrics().bufferAvailableBytes).toBeGreaterThanOrEqual(0)
-    expect(producer.health().bufferUsed).toBeLessThanOrEqual(1)
+    const sent = Promise.all(
+      numbered('v', count).map((name, index) =>
+        producer.send({ topic: 'orders', partition: index % 6, value: name.padEnd(bytes, '.') }),
+      ),
+    )
+    const asked = cluster.seen('Produce').length
+    await cluster.untilSeen('Produce', asked + 1)
+    const { bufferTotalBytes, waitingThreads } = producer.metrics()
+    expect(bufferTotalBytes).toBe(bufferMemory)
     expect(producer.health().bufferUsed).toBeGreaterThan(0.5)
     gate.resolve()
-    let lowest = bufferMemory
-    for (const each of sent) {
-      await each
-      lowest = Math.min(lowest, producer.metrics().bufferAvailableBytes)
-    }
-    expect(lowest).toBeGreaterThanOrEqual(0)
-    expect(cluster.count('orders')).toBe(1000)
+    await sent
+    expect(cluster.count('orders')).toBe(count + (isTopicKnown ? 1 : 0))
+    return (count - waitingThreads) * bytes
+  }
+
+  test('is never exceeded, however much is sent at once', async () => {
+    const bytes = await fill(true)
+    expect(bytes).toBeLessThanOrEqual(bufferMemory)
+    expect(bytes).toBeGreaterThan(bufferMemory / 4)
+  })
+
+  test('is exceeded by a batch and a smallest region for each partition at most, while records move to their partitions', async () => {
+    expect(await fill(false)).toBeLessThanOrEqual(bufferMemory + batchSize + 6 * 4096)
   })
 
   test('comes back whole when everything has settled', async () => {
@@ -81,7 +96,6 @@ describe('bufferMemory', () => {
     const values = numbered('v', 10).map((name) => name.padEnd(3000, '.'))
     const codes: string[] = []
     for (const value of values) producer.enqueue({ topic: 'missing', value }, (error) => codes.push(error!.code))
-    expect(producer.metrics().bufferAvailableBytes).toBeGreaterThanOrEqual(0)
     await producer.flush()
     expect(codes).toHaveLength(10)
     expect(codes.filter((code) => code === 'BUFFER_FULL').length).toBeGreaterThanOrEqual(5)

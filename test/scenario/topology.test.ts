@@ -49,6 +49,26 @@ describe('a broker', () => {
     expect(stage.logs.filter((line) => line.level === 'warn' || line.level === 'error')).toEqual([])
   })
 
+  test('that is not used for connectionsMaxIdleMs is left alone: its connections close without a warning, and open again', async () => {
+    const cluster = await stage.cluster()
+    const producer = stage.producer(cluster, { connectionsMaxIdleMs: 40 })
+    await producer.send({ topic: 'orders', value: 'first' })
+    await cluster.until(() => cluster.openConnections.length === 0, 'idle connections to close')
+    expect(await producer.send({ topic: 'orders', value: 'second' })).toMatchObject({ offset: 1 })
+    expect(stage.logs.filter((line) => line.level === 'warn' || line.level === 'error')).toEqual([])
+  })
+
+  test('that says NOT_LEADER while metadata says it is: metadata is asked for again with back-off, not in a storm', async () => {
+    const cluster = await stage.cluster()
+    const producer = stage.producer(cluster, { retryBackoffMs: 10, retryBackoffMaxMs: 40 })
+    await producer.send({ topic: 'orders', value: 'first' })
+    const asked = cluster.seen('Metadata').length
+    cluster.on('Produce', { times: 8 }).error('NOT_LEADER_OR_FOLLOWER')
+    expect(await producer.send({ topic: 'orders', value: 'second' })).toMatchObject({ offset: 1 })
+    expect(cluster.seen('Metadata').length - asked).toBeGreaterThan(0)
+    expect(cluster.seen('Metadata').length - asked).toBeLessThanOrEqual(10)
+  })
+
   test('can be reached at another address by brokerAddressMapper', async () => {
     const cluster = await stage.cluster()
     const [host, port] = cluster.address(1).split(':')
