@@ -1,11 +1,17 @@
 // The test brokers themselves: started, written to and read back by clients that this project did not write, killed and started again.
 
-import { expect, test } from 'vitest'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { connect } from 'node:net'
+import { describe, expect, test } from 'vitest'
 import { consoleConsume, dumpLog } from '../support/clients/kafka-tools.ts'
 import { pythonAvailability } from '../support/clients/python.ts'
 import { numberedValue, pythonConsume, pythonProduce, pythonVerify } from '../support/clients/python-client.ts'
+import { kafkaAvailability } from '../support/kafka/availability.ts'
 import { describeEachKafka } from '../support/kafka/describe-kafka.ts'
 import { KAFKA_VERSIONS } from '../support/kafka/versions.ts'
+import { until } from '../support/kafka/wait.ts'
 
 const python = pythonAvailability()
 if (!python.found) console.log(`reading back by confluent-kafka: skipped, ${python.reason}`)
@@ -153,3 +159,36 @@ describeEachKafka(
   },
   { brokers: 3 },
 )
+
+const { kind } = kafkaAvailability(['4.4'])
+if (kind !== 'jars') console.log('what a killed test process leaves behind: skipped, brokers do not run from jars here')
+
+describe.skipIf(kind !== 'jars')('a test process that is killed while its broker runs', () => {
+  test.each(['SIGKILL', 'SIGTERM'] as const)('leaves neither broker nor data behind: %s', async (signal) => {
+    const program = `
+      import { startKafka } from '${new URL('../support/kafka/start-kafka.ts', import.meta.url).href}'
+      const kafka = await startKafka()
+      console.log(kafka.logDir(1), kafka.nodes[0].port)
+      setInterval(() => {}, 1000)`
+    const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const [line] = (await once(child.stdout, 'data')) as [Buffer]
+    const [logDir, port] = line.toString().trim().split(' ') as [string, string]
+    expect(existsSync(logDir)).toBe(true)
+    child.kill(signal)
+    await until('broker and data are gone', { timeoutMs: 30_000 }, async () => {
+      return !existsSync(logDir) && (await refuses(Number(port))) ? true : undefined
+    })
+  })
+})
+
+function refuses(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: '127.0.0.1', port }, () => {
+      socket.destroy()
+      resolve(false)
+    })
+    socket.once('error', () => resolve(true))
+  })
+}
