@@ -39,6 +39,11 @@ export interface AccumulatorHooks {
   onRefused(kind: SlotKind, first: unknown, second: unknown, error: KafkaError, generation: Generation): void
 }
 
+// How far growing batches may pass `bufferMemory` while records move into them (the batch that these leave still counts): an eighth.
+const MOVING_SHARE = 1 / 8
+// Below this, records that find no room as they move share a smallest region; larger ones get what they take and no more.
+const SHARING_BYTES = 512
+
 export class Accumulator {
   readonly topics = new Map<string, Topic>()
   readonly arena: Arena
@@ -93,6 +98,18 @@ export class Accumulator {
   forget(topic: Topic): void {
     this.topics.delete(topic.name)
     if (this.#lastTopic === topic) this.#lastTopic = null
+  }
+
+  /**
+   * Asks a partitioner of the user's own, which is asked once for each record: before anything else is done with it, or, when the topic is
+   * not known yet, by whoever holds the record until it is. -1: there is no such partitioner, or it is too early.
+   *
+   * @throws PARTITIONER_FAILED
+   */
+  choosePartition(topicName: string, key: Field, record: unknown): number {
+    if (!this.#choice.wantsRecord) return -1
+    const topic = this.topics.get(topicName)
+    return topic === undefined || topic.metadata === null ? -1 : this.#choice.keyed(topic, key, record)
   }
 
   /**
@@ -185,7 +202,7 @@ export class Accumulator {
     return false
   }
 
-  /** The batch takes `bytes` more, growing if it must; only records that move may pass the bound for that. */
+  /** The batch takes `bytes` more, growing if it must; only records that move may pass the bound for that, and not by much. */
   fits(batch: Batch, bytes: number, topic: Topic, generation: Generation, now: number, mayPassBound: boolean): boolean {
     if (batch.generation !== generation || this.#isAged(batch, now)) return false
     if (batch.pos + bytes <= batch.limit) return true
@@ -201,7 +218,7 @@ export class Accumulator {
 
   /** Growth never waits: a batch that cannot grow is full. */
   #grow(batch: Batch, needed: number, mayPassBound: boolean): boolean {
-    if (!mayPassBound && !this.arena.hasRoomFor(needed)) return false
+    if (!this.arena.hasRoomFor(needed, mayPassBound ? this.arena.limit * MOVING_SHARE : 0)) return false
     const region = this.arena.take(needed)
     this.arena.release(batch.moveTo(region, this.#limitOf(batch, needed)))
     return true
@@ -295,7 +312,9 @@ export class Accumulator {
       this.closeOpen(partition)
     }
     const needed = RECORDS_AT + bytes
-    const batch = this.#openIn(this.arena.take(needed), partition, needed, source.generation, source.createdAt)
+    const isExact = needed > SHARING_BYTES && !this.arena.hasRoomFor(needed)
+    const region = isExact ? this.arena.takeFromHeap(needed) : this.arena.take(needed)
+    const batch = this.#openIn(region, partition, needed, source.generation, source.createdAt)
     this.#hooks.onDue(partition)
     return batch
   }

@@ -59,9 +59,9 @@ export class Arena {
     return this.#limit
   }
 
-  /** Whether a region for `bytes` may be taken: `used` never passes `bufferMemory` through admission. */
-  hasRoomFor(bytes: number): boolean {
-    return this.used + this.capacityFor(bytes) <= this.#limit
+  /** Whether a region for `bytes` may be taken: `used` never passes `bufferMemory` through admission. `extra` bytes past it are for recut. */
+  hasRoomFor(bytes: number, extra = 0): boolean {
+    return this.used + this.capacityFor(bytes) <= this.#limit + extra
   }
 
   /** The capacity of the region that `take(bytes)` gives. */
