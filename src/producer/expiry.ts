@@ -64,7 +64,6 @@ export class Expiry {
       }
       line.abandon(waiter)
       this.#core.metrics.bufferExhausted(1)
-      this.#core.metrics.recordsFailed(waiter.topicName, 1)
       waiter.giveUp('timeout', now - waiter.waitingSince)
     }
     this.#core.askForTurn()

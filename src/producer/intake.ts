@@ -95,23 +95,28 @@ export class Intake {
     const key = toField(given.key, keySerializer, topic as string, given.headers, 'key')
     const value = toField(given.value, valueSerializer, topic as string, given.headers, 'value')
     const headers = given.headers === undefined || given.headers === null ? null : normalizeHeaders(given.headers)
-    const { partition, timestamp } = given
-    // No user code from here on: a `send` from inside a serializer has used the same object.
+    if (key === null && value === null) {
+      throw kafkaError('INVALID_RECORD', 'key and value are both null', {
+        topic: topic as string,
+        hint: 'A null value is a tombstone, which deletes a key: it needs one.',
+      })
+    }
+    const asked = given.partition ?? null
+    let partition = asked === null ? -1 : checkPartition(asked, topic as string)
+    this.#checkSize(topic as string, partition, key, value, headers)
+    const time = given.timestamp ?? null
+    const timestamp = time === null ? this.#wallTimeMs : checkTimestamp(time, topic as string)
+    if (this.#keepsRecord && partition === -1) {
+      partition = this.#accumulator.choosePartition(topic as string, key, record)
+    }
+    // No user code from here on: a `send` from inside a serializer or a partitioner has used the same object.
     prepared.topic = topic as string
     prepared.key = key
     prepared.value = value
     prepared.headers = headers
-    prepared.partition = partition === undefined || partition === null ? -1 : checkPartition(partition, topic as string)
-    prepared.timestamp =
-      timestamp === undefined || timestamp === null ? this.#wallTimeMs : checkTimestamp(timestamp, topic as string)
+    prepared.partition = partition
+    prepared.timestamp = timestamp
     prepared.record = this.#keepsRecord ? record : null
-    if (key === null && value === null) {
-      throw kafkaError('INVALID_RECORD', 'key and value are both null', {
-        topic: prepared.topic,
-        hint: 'A null value is a tombstone, which deletes a key: it needs one.',
-      })
-    }
-    this.#checkSize(prepared)
   }
 
   #intercept(input: unknown): unknown {
@@ -128,7 +133,7 @@ export class Intake {
   }
 
   /** Exact only when it matters: strings are measured when three bytes a character would be too many. */
-  #checkSize({ topic, partition, key, value, headers }: Prepared): void {
+  #checkSize(topic: string, partition: number, key: Field, value: Field, headers: FlatHeaders | null): void {
     const limit = Math.min(this.#options.maxRequestSize, this.#accumulator.arena.limit)
     if (RECORDS_AT + recordBytesMax(key, value, headers) <= limit) return
     const bytes = RECORDS_AT + recordBytesBound(key, value, headers)

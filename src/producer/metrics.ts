@@ -66,11 +66,14 @@ export class Metrics {
     this.#topics.at(topic, window).recordsDelivered.add(records)
   }
 
-  /** Every record that ends with an error, whatever it is: also those that were dropped, refused or out of time. */
+  /**
+   * Every record that ends with an error, whatever it is: also those that were dropped, refused or out of time.
+   * @param topic `''` when it is not known
+   */
   recordsFailed(topic: string, records: number): void {
     const window = this.#window()
     this.#all.at(window).recordsFailed.add(records)
-    this.#topics.at(topic, window).recordsFailed.add(records)
+    if (topic !== '') this.#topics.at(topic, window).recordsFailed.add(records)
   }
 
   /** A batch goes back into its queue to be sent again. */

@@ -123,14 +123,13 @@ export class Producer<K = RecordBytes, V = RecordBytes> implements AsyncDisposab
     const core = this.#core
     const prepared = this.#prepared
     if (core.state.kind !== 'open') {
-      reject(core.taking.refusal())
+      core.taking.turnAway(SLOT_PROMISE, resolve, reject, core.taking.refusal())
       return
     }
     try {
       core.intake.prepare(record, prepared)
     } catch (error) {
-      core.taking.countRefused(record)
-      reject(asKafkaError(error))
+      core.taking.turnAway(SLOT_PROMISE, resolve, reject, asKafkaError(error))
       return
     }
     core.taking.take(prepared, SLOT_PROMISE, resolve, reject)
@@ -148,14 +147,13 @@ export class Producer<K = RecordBytes, V = RecordBytes> implements AsyncDisposab
     const prepared = this.#prepared
     const kind = onDelivery === undefined ? SLOT_NOBODY : SLOT_CALLBACK
     if (core.state.kind !== 'open') {
-      core.taking.refuse(kind, onDelivery, context, core.taking.refusal(), core.generations.accept())
+      core.taking.turnAway(kind, onDelivery, context, core.taking.refusal())
       return false
     }
     try {
       core.intake.prepare(record, prepared)
     } catch (error) {
-      core.taking.countRefused(record)
-      core.taking.refuse(kind, onDelivery, context, asKafkaError(error), core.generations.accept())
+      core.taking.turnAway(kind, onDelivery, context, asKafkaError(error))
       return core.room.isAmple
     }
     core.taking.takeOrOverflow(prepared, kind, onDelivery, context)

@@ -73,7 +73,7 @@ export class SendMany implements SlotGroup, Waiter {
     const core = this.#core
     for (; this.#next < this.#records.length; this.#next++) {
       const now = core.intake.now()
-      if (!this.#isPrepared && !this.#prepare()) continue
+      if (!(this.#isPrepared ? this.#decide() : this.#prepare())) continue
       if (!core.taking.add(this.#prepared, SLOT_GROUP, this, this.#next, this.generation, now)) return false
       this.#isPrepared = false
       this.waitingSince = now
@@ -87,9 +87,22 @@ export class SendMany implements SlotGroup, Waiter {
       this.#isPrepared = true
       return true
     } catch (error) {
-      this.#core.taking.refuse(SLOT_GROUP, this, this.#next, asKafkaError(error), this.generation)
+      this.#refuse(asKafkaError(error))
       return false
     }
+  }
+
+  #decide(): boolean {
+    const error = this.#core.taking.decide(this.#prepared)
+    if (error === null) return true
+    this.#isPrepared = false
+    this.#refuse(error)
+    return false
+  }
+
+  #refuse(error: KafkaError): void {
+    const topic = this.#isPrepared ? this.#prepared.topic : error.topic
+    this.#core.taking.refuse(SLOT_GROUP, this, this.#next, error, this.generation, topic)
   }
 
   /** What the record at the head of the rest needs. */
@@ -102,8 +115,10 @@ export class SendMany implements SlotGroup, Waiter {
   giveUp(reason: GiveUpReason, waitedMs: number): void {
     this.isGone = true
     const error = waitError(reason, this.#prepared.topic, waitedMs)
-    for (; this.#next < this.#records.length; this.#next++)
-      this.#core.taking.refuse(SLOT_GROUP, this, this.#next, error, this.generation)
+    for (; this.#next < this.#records.length; this.#next++) {
+      this.#refuse(error)
+      this.#isPrepared = false
+    }
   }
 
   settled(index: number, error: KafkaError | null, metadata: RecordMetadata | null): void {

@@ -15,11 +15,11 @@ export function sendWithSignal(
   reject: (error: KafkaError) => void,
 ): void {
   if (core.state.kind !== 'open') {
-    reject(core.taking.refusal())
+    core.taking.turnAway(SLOT_PROMISE, resolve, reject, core.taking.refusal())
     return
   }
   if (signal.aborted) {
-    reject(abortedBy(signal))
+    core.taking.turnAway(SLOT_PROMISE, resolve, reject, abortedBy(signal))
     return
   }
   const prepared: Prepared = {
@@ -34,8 +34,7 @@ export function sendWithSignal(
   try {
     core.intake.prepare(record, prepared)
   } catch (error) {
-    core.taking.countRefused(record)
-    reject(asKafkaError(error))
+    core.taking.turnAway(SLOT_PROMISE, resolve, reject, asKafkaError(error))
     return
   }
   const stopListening = (): void => signal.removeEventListener('abort', onAbort)

@@ -7,7 +7,7 @@ import { type KafkaError, kafkaError } from '../errors.ts'
 import { RECORDS_AT } from '../protocol/record-batch.ts'
 import type { Core } from './core.ts'
 import type { Generation } from './generations.ts'
-import type { Prepared } from './intake.ts'
+import { asKafkaError, type Prepared } from './intake.ts'
 import type { Waiter } from './line.ts'
 import { recordBytesBound } from './record-encoder.ts'
 import type { SendMany } from './send-many.ts'
@@ -60,7 +60,21 @@ export class Taking {
       return
     }
     const why = `bufferMemory is full, and so is the line of waiting sends: maxWaitingSends (${options.maxWaitingSends})`
+    this.#core.metrics.refused(many.recordCount)
     many.giveUp(kafkaError('BUFFER_FULL', `no room for the rest of a sendMany: ${why}`), 0)
+  }
+
+  /**
+   * For a record that waits: a partitioner of the user's own is asked as soon as its topic is known, and once. Answers why it failed.
+   */
+  decide(prepared: Prepared): KafkaError | null {
+    if (prepared.partition !== -1) return null
+    try {
+      prepared.partition = this.#core.accumulator.choosePartition(prepared.topic, prepared.key, prepared.record)
+      return null
+    } catch (error) {
+      return asKafkaError(error)
+    }
   }
 
   /** Takes a prepared record into a batch; false: there is no room. */
@@ -99,7 +113,7 @@ export class Taking {
     generation: Generation,
     now: number,
   ): Waiter | null {
-    const { line, options, accumulator } = this.#core
+    const { line, options } = this.#core
     const { maxWaitingSends, maxWaitingBytes } = options
     const bytes = recordBytesBound(prepared.key, prepared.value, prepared.headers)
     const isTooMany = line.count >= maxWaitingSends
@@ -109,9 +123,7 @@ export class Taking {
       this.#refuseFull(prepared.topic, kind, first, second, generation, why)
       return null
     }
-    const waiter = new RecordWaiter(prepared, kind, first, second, generation, now, accumulator, (...args) =>
-      this.refuse(...args),
-    )
+    const waiter = new RecordWaiter(prepared, kind, first, second, generation, now, this)
     this.#waitInLine(waiter)
     return waiter
   }
@@ -128,7 +140,8 @@ export class Taking {
     const { line, metrics } = this.#core
     for (let waiter = line.head(); waiter !== undefined; waiter = line.head()) {
       if (!waiter.tryEnter()) return
-      line.shift()
+      // User code may have ended the wait meanwhile: then it is out of the line already.
+      if (!waiter.isGone) line.shift()
     }
     metrics.lineCleared()
   }
@@ -151,7 +164,6 @@ export class Taking {
     why: string,
   ): void {
     this.#core.metrics.refused(1)
-    this.#core.metrics.recordsFailed(topic, 1)
     const error = kafkaError('BUFFER_FULL', `no room for a record of topic ${topic}: ${why}`, {
       topic,
       hint:
@@ -162,18 +174,30 @@ export class Taking {
     this.refuse(kind, first, second, error, generation)
   }
 
-  /** The record settles with this error, from a later turn. Its generation counts it already. */
-  refuse(kind: SlotKind, first: unknown, second: unknown, error: KafkaError, generation: Generation): void {
-    const { log, settleQueue } = this.#core
+  /** A record that could not be prepared, or that comes too late: it settles with this error, from a later turn. */
+  turnAway(kind: SlotKind, first: unknown, second: unknown, error: KafkaError): void {
+    if (kind === SLOT_PROMISE) this.pendingPromises++
+    this.refuse(kind, first, second, error, this.#core.generations.accept())
+  }
+
+  /**
+   * The record settles with this error, from a later turn. Its generation counts it already.
+   *
+   * @param topic for the metrics; an error that many records share does not know it
+   */
+  refuse(
+    kind: SlotKind,
+    first: unknown,
+    second: unknown,
+    error: KafkaError,
+    generation: Generation,
+    topic = error.topic ?? '',
+  ): void {
+    const { log, metrics, settleQueue } = this.#core
+    metrics.recordsFailed(topic, 1)
     if (kind === SLOT_NOBODY) log.warn({ code: error.code, err: error }, 'a record failed and nobody asked to be told')
     settleQueue.refuse(kind, first, second, error, generation)
     this.#core.askForTurn()
-  }
-
-  /** A record that could not even be prepared. */
-  countRefused(record: unknown): void {
-    const topic: unknown = (record as { topic?: unknown } | null)?.topic
-    this.#core.metrics.recordsFailed(typeof topic === 'string' ? topic : '', 1)
   }
 
   /** Why nothing is taken any more. */

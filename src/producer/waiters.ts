@@ -1,13 +1,13 @@
 // Who waits in the line: a single `send`, or a `sendMany` that feeds its records in as room comes.
-// From: core.ts, when the buffer is full. To: line.ts, which calls `tryEnter` on the head whenever room comes back.
+// From: taking.ts, when the buffer is full. To: line.ts, which calls `tryEnter` on the head whenever room comes back.
 
 import { type KafkaError, kafkaError } from '../errors.ts'
-import type { Accumulator } from './accumulator.ts'
 import type { Generation } from './generations.ts'
 import type { Prepared } from './intake.ts'
 import type { GiveUpReason, Waiter } from './line.ts'
 import { type Field, type FlatHeaders, recordBytesBound } from './record-encoder.ts'
 import type { SlotKind } from './slots.ts'
+import type { Taking } from './taking.ts'
 
 /** One record. Strings are held by reference, bytes as a copy: the caller may change its buffer after `send`. */
 export class RecordWaiter implements Waiter {
@@ -17,12 +17,11 @@ export class RecordWaiter implements Waiter {
   isGone = false
   hasEntered = false
   readonly recordCount = 1
-  readonly #accumulator: Accumulator
+  readonly #taking: Pick<Taking, 'add' | 'decide' | 'refuse'>
   readonly #prepared: Prepared
   readonly #kind: SlotKind
   readonly #first: unknown
   readonly #second: unknown
-  readonly #refuse: (kind: SlotKind, first: unknown, second: unknown, error: KafkaError, generation: Generation) => void
 
   constructor(
     prepared: Prepared,
@@ -31,8 +30,7 @@ export class RecordWaiter implements Waiter {
     second: unknown,
     generation: Generation,
     now: number,
-    accumulator: Accumulator,
-    refuse: (kind: SlotKind, first: unknown, second: unknown, error: KafkaError, generation: Generation) => void,
+    taking: Pick<Taking, 'add' | 'decide' | 'refuse'>,
   ) {
     const { key, value, headers } = prepared
     this.#prepared = { ...prepared, key: copyOf(key), value: copyOf(value), headers: copyOfAll(headers) }
@@ -42,8 +40,7 @@ export class RecordWaiter implements Waiter {
     this.generation = generation
     this.waitingSince = now
     this.bytes = recordBytesBound(key, value, headers)
-    this.#accumulator = accumulator
-    this.#refuse = refuse
+    this.#taking = taking
   }
 
   get neededBytes(): number {
@@ -55,32 +52,22 @@ export class RecordWaiter implements Waiter {
   }
 
   tryEnter(): boolean {
-    const { topic, partition, key, value, headers, timestamp, record } = this.#prepared
-    return this.#accumulator.add(
-      this.#accumulator.topic(topic),
-      partition,
-      key,
-      value,
-      headers,
-      timestamp,
-      record,
-      this.#kind,
-      this.#first,
-      this.#second,
-      this.generation,
-      this.waitingSince,
-    )
+    const error = this.#taking.decide(this.#prepared)
+    if (this.isGone) return true
+    if (error !== null) {
+      this.#refuse(error)
+      return true
+    }
+    return this.#taking.add(this.#prepared, this.#kind, this.#first, this.#second, this.generation, this.waitingSince)
   }
 
   giveUp(reason: GiveUpReason, waitedMs: number): void {
     this.isGone = true
-    this.#refuse(
-      this.#kind,
-      this.#first,
-      this.#second,
-      waitError(reason, this.#prepared.topic, waitedMs),
-      this.generation,
-    )
+    this.#refuse(waitError(reason, this.#prepared.topic, waitedMs))
+  }
+
+  #refuse(error: KafkaError): void {
+    this.#taking.refuse(this.#kind, this.#first, this.#second, error, this.generation, this.#prepared.topic)
   }
 }
 

@@ -51,18 +51,17 @@ class StreamRecords implements SlotGroup {
 
   write(chunk: unknown, done: (error?: Error | null) => void): void {
     const core = this.#core
+    this.#outCount++
     if (core.state.kind !== 'open') {
-      done(core.taking.refusal())
+      core.taking.turnAway(SLOT_GROUP, this, 0, core.taking.refusal())
       return
     }
     try {
       core.intake.prepare(this.#topic === undefined ? chunk : { topic: this.#topic, value: chunk }, this.#prepared)
     } catch (error) {
-      core.taking.countRefused(chunk)
-      done(asKafkaError(error))
+      core.taking.turnAway(SLOT_GROUP, this, 0, asKafkaError(error))
       return
     }
-    this.#outCount++
     // A full buffer puts the record into the line, as a `send`; the stream stops until there is room again.
     core.taking.take(this.#prepared, SLOT_GROUP, this, 0)
     if (core.room.isAmple) done()
