@@ -114,7 +114,7 @@ export class Fate {
         this.#retry(partition, batch, outcome, answer, where, now)
         return
       case 'rebase':
-        this.#rebase(partition, batch, outcome.error, where)
+        this.#rebase(partition, batch, outcome, answer, where, now)
         return
       case 'split':
         this.#log.debug(
@@ -154,17 +154,25 @@ export class Fate {
     partition.putBack(batch)
     this.#metrics.recordsRetried(batch.topicName, batch.count)
     if (outcome.error.refreshMetadata) this.#hooks.onRefreshMetadata(outcome.error.name)
-    if (outcome.waits) {
-      const { retryBackoffMs, retryBackoffMaxMs, random } = this.#options
-      const wait = backoffMs(Math.max(0, batch.attempts - 1), retryBackoffMs, retryBackoffMaxMs, random)
-      partition.backoffUntil = now + wait
-      partition.hold |= HOLD_BACKOFF
-      this.#hooks.onBackoff(partition)
-    }
+    if (outcome.waits) this.#backOff(partition, batch, now)
   }
 
-  /** The broker has neither this batch nor any later one: what is unclear about them is clear now. */
-  #rebase(partition: Partition, batch: Batch, error: BrokerError, where: string): void {
+  #backOff(partition: Partition, batch: Batch, now: number): void {
+    const { retryBackoffMs, retryBackoffMaxMs, random } = this.#options
+    partition.backoffUntil = now + backoffMs(Math.max(0, batch.attempts - 1), retryBackoffMs, retryBackoffMaxMs, random)
+    partition.hold |= HOLD_BACKOFF
+    this.#hooks.onBackoff(partition)
+  }
+
+  /** The sequences so far are of no more use. With proof, what is unclear about this batch and all behind it is clear now. */
+  #rebase(
+    partition: Partition,
+    batch: Batch,
+    { error, isProof }: Extract<Outcome, { kind: 'rebase' }>,
+    answer: Answer,
+    where: string,
+    now: number,
+  ): void {
     this.#log.warn(
       {
         topic: batch.topicName,
@@ -175,10 +183,15 @@ export class Fate {
       },
       'the broker expects other sequence numbers: the partition goes on with a new epoch',
     )
+    batch.lastError = this.#brokerFault(error, batch, answer, where, {})
     partition.putBack(batch)
-    for (const waiting of partition.ready) waiting.isUnclear = false
-    for (const flying of partition.flying) flying.isUnclear = false
+    if (isProof) {
+      for (const waiting of partition.ready) waiting.isUnclear = false
+      for (const flying of partition.flying) flying.isUnclear = false
+    }
     partition.sequences.startRebase()
+    // Refused where an epoch begins: the next one, sent at once, would fare no better.
+    if (batch.baseSequence === 0) this.#backOff(partition, batch, now)
   }
 
   #refuse(

@@ -56,8 +56,8 @@ export type Outcome =
       /** The checksum is to be made again. */
       readonly isResealed: boolean
     }
-  /** The broker has proved that it and all behind it are absent: a new epoch, then again. */
-  | { readonly kind: 'rebase'; readonly error: BrokerError }
+  /** A new epoch, then again. `isProof`: the broker has neither it nor anything behind it. */
+  | { readonly kind: 'rebase'; readonly error: BrokerError; readonly isProof: boolean }
   /** More than one record: smaller batches in its place. */
   | { readonly kind: 'split'; readonly error: BrokerError }
   /** Single records are wrong: they fail, the others go again. */
@@ -125,12 +125,12 @@ function afterSequenceError(batch: BatchFacts, error: BrokerError): Outcome {
   if (!batch.isIdempotent) return fail(batch, error, false)
   if (error.name === 'OUT_OF_ORDER_SEQUENCE_NUMBER') {
     // Behind a batch that is still to arrive this is no news. For the first one it proves that the broker has neither it nor any later.
-    if (batch.isOldest) return { kind: 'rebase', error }
+    if (batch.isOldest) return { kind: 'rebase', error, isProof: true }
     return { kind: 'retry', error, isUnclear: batch.isUnclear, isCounted: false, waits: false, isResealed: false }
   }
   // The broker has lost (59) or outgrown (47) our state, so it cannot tell any more whether an unclear batch is in the log.
   if (batch.isUnclear) return fail(batch, error, true)
-  return { kind: 'rebase', error }
+  return { kind: 'rebase', error, isProof: false }
 }
 
 function sift(batch: BatchFacts, error: BrokerError, faults: readonly RecordFault[]): Outcome {
@@ -138,10 +138,8 @@ function sift(batch: BatchFacts, error: BrokerError, faults: readonly RecordFaul
   for (const { batchIndex, batchIndexErrorMessage } of faults) {
     if (batchIndex >= 0 && batchIndex < batch.count) culprits.set(batchIndex, batchIndexErrorMessage)
   }
-  // An unclear batch is never recut. With nobody named, or everybody, there is nothing to save.
-  if (batch.isUnclear || culprits.size === 0 || culprits.size === batch.count) {
-    return batch.isUnclear || culprits.size === 0 ? fail(batch, error, false) : { kind: 'sift', error, culprits }
-  }
+  // An unclear batch is never recut. With nobody named there is nothing to save.
+  if (batch.isUnclear || culprits.size === 0) return fail(batch, error, false)
   return { kind: 'sift', error, culprits }
 }
 

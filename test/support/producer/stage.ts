@@ -5,7 +5,6 @@ import Long from 'long'
 import { expect } from 'vitest'
 import type { KafkaError } from '../../../src/errors.ts'
 import type { BrokerPool } from '../../../src/net/broker-pool.ts'
-import type { Cluster } from '../../../src/net/cluster.ts'
 import type { Lane } from '../../../src/net/lane.ts'
 import type { PartitionMetadata, TopicMetadata } from '../../../src/net/topics.ts'
 import { Core } from '../../../src/producer/core.ts'
@@ -17,7 +16,7 @@ import type { ProducerOptions, ProducerRecord, RecordMetadata } from '../../../s
 import { brokerError } from '../../../src/protocol/error-codes.ts'
 import type { InitProducerIdResponse } from '../../../src/protocol/messages/init-producer-id.ts'
 import { RecordingLog } from '../recording-log.ts'
-import { FakeLane, type FakeRequest } from './fake-lane.ts'
+import { FakeLane, type FakeRequest, type SentBatch } from './fake-lane.ts'
 import { StepClock } from './step-clock.ts'
 
 /** What became of one record. */
@@ -190,9 +189,15 @@ export class Stage {
     throw new Error('the event loop does not come to rest')
   }
 
+  /** Time goes on; every timer is followed by the turns that it asks for, as in a process that is not blocked. */
   async pass(ms: number): Promise<void> {
-    await this.settle()
-    this.clock.advance(ms)
+    const until = this.clock.now() + ms
+    for (let leftMs = ms; leftMs > 0; leftMs = until - this.clock.now()) {
+      await this.settle()
+      const nextMs = this.clock.pendingDelaysMs[0] ?? leftMs
+      // A fraction of a millisecond at least, so that a timer which is set again and again lets time go on.
+      this.clock.advance(Math.min(leftMs, Math.max(nextMs, 0.01)))
+    }
     await this.settle()
   }
 
@@ -243,13 +248,55 @@ function replace<T extends object>(target: T, members: Partial<T>): void {
     Object.defineProperty(target, name, { value, configurable: true })
 }
 
-/** A stage with one topic `topic` of one partition led by node 1, whose lane is open. */
-export function stage(options: StageOptions = {}): Stage & { readonly lane1: FakeLane } {
-  const made = new Stage(options)
-  made.describe('topic', [1])
-  const lane1 = made.lane(1)
-  lane1.open()
-  return Object.assign(made, { lane1 })
+/** A record that flies alone in its request. */
+export interface Flown {
+  readonly sent: Sent
+  readonly request: FakeRequest
 }
 
-export type { BrokerPool, Cluster }
+/** A stage with one topic `topic` of one partition, led by node 1, whose lane is open. */
+export class OnePartition extends Stage {
+  readonly lane1: FakeLane
+
+  constructor(options: StageOptions = {}) {
+    super(options)
+    this.describe('topic', [1])
+    this.lane1 = this.lane(1)
+    this.lane1.open()
+  }
+
+  get only(): Partition {
+    return this.partition()
+  }
+
+  /** Each record in a request of its own. */
+  async fly(...values: string[]): Promise<Flown[]> {
+    const flown: Flown[] = []
+    for (const value of values) {
+      const count = this.lane1.requests.length
+      const sent = this.send({ value })
+      // What flies already gives the next record a millisecond to gather others.
+      await this.pass(1)
+      expect(this.lane1.requests.length, 'requests on their way').toBe(count + 1)
+      flown.push({ sent, request: this.lane1.newest })
+    }
+    return flown
+  }
+
+  /** One record is acknowledged (sequence 0, offset 0), so that more than one batch may fly. */
+  async prove(): Promise<void> {
+    const [first] = await this.fly('first')
+    first!.request.answer([{ baseOffset: 0 }])
+    await this.settle()
+  }
+
+  /** What was sent since the request number `from`, a line each: `'epoch 0 sequence 1: a b'`. */
+  wire(from = 0): string[] {
+    return this.lane1.requests.slice(from).flatMap(({ batches }) => batches.map(describeBatch))
+  }
+}
+
+export function describeBatch({ batch }: SentBatch): string {
+  const values = batch.records!.map(({ value }) => Buffer.from(value!).toString())
+  return `epoch ${batch.producerEpoch} sequence ${batch.baseSequence}: ${values.join(' ')}`
+}
