@@ -35,10 +35,17 @@ export interface Waiter {
 const CHUNK = 1024
 
 export class Line {
-  #chunks: Waiter[][] = []
+  // A place is empty once its waiter was passed.
+  #chunks: (Waiter | undefined)[][] = []
   #headAt = 0
+  #goneCount = 0
   count = 0
   bytes = 0
+
+  /** Waiters that are kept in memory: those who wait, and of those who gave up as many again and one chunk at most. */
+  get held(): number {
+    return this.count + this.#goneCount
+  }
 
   get isEmpty(): boolean {
     return this.count === 0
@@ -55,12 +62,28 @@ export class Line {
     this.bytes += waiter.bytes
   }
 
-  /** A waiter was settled where it stands; it leaves the ring when it comes to the head. */
+  /** A waiter was settled where it stands; it leaves the ring when it comes to the head, or when too many such stand in it. */
   abandon(waiter: Waiter): void {
     if (waiter.isGone) return
     waiter.isGone = true
     this.count--
     this.bytes -= waiter.bytes
+    this.#goneCount++
+    this.#closeRanks()
+  }
+
+  #closeRanks(): void {
+    if (this.#goneCount <= this.count + CHUNK) return
+    const waiting = this.#waiting()
+    this.#chunks = []
+    for (let at = 0; at < waiting.length; at += CHUNK) this.#chunks.push(waiting.slice(at, at + CHUNK))
+    this.#headAt = 0
+    this.#goneCount = 0
+  }
+
+  #waiting(): Waiter[] {
+    const isWaiting = (waiter: Waiter | undefined): waiter is Waiter => waiter !== undefined && !waiter.isGone
+    return this.#chunks.flatMap((chunk) => chunk.filter(isWaiting))
   }
 
   /** The first one that still waits. */
@@ -71,6 +94,7 @@ export class Line {
       const waiter = chunk[this.#headAt]
       if (waiter === undefined) return undefined
       if (!waiter.isGone) return waiter
+      this.#goneCount--
       this.#advance(chunk)
     }
   }
@@ -83,9 +107,11 @@ export class Line {
     this.count--
     this.bytes -= waiter.bytes
     this.#advance(this.#chunks[0]!)
+    this.#closeRanks()
   }
 
-  #advance(chunk: Waiter[]): void {
+  #advance(chunk: (Waiter | undefined)[]): void {
+    chunk[this.#headAt] = undefined
     this.#headAt++
     if (this.#headAt === chunk.length) {
       this.#chunks.shift()
@@ -95,11 +121,12 @@ export class Line {
 
   /** Takes everybody out, for `giveUp`. */
   takeAll(): Waiter[] {
-    const waiters = this.#chunks.flatMap((chunk, i) => (i === 0 ? chunk.slice(this.#headAt) : chunk))
+    const waiters = this.#waiting()
     this.#chunks = []
     this.#headAt = 0
+    this.#goneCount = 0
     this.count = 0
     this.bytes = 0
-    return waiters.filter((waiter) => !waiter.isGone)
+    return waiters
   }
 }
