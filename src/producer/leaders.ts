@@ -81,13 +81,16 @@ export class Leaders {
     if (partition.hasSomething) this.#hooks.onDrainable(partition)
   }
 
-  /** Moves to the new leader's lane if nothing flies any more; answers whether the partition is where it belongs. */
+  /**
+   * Moves to the new leader's lane if nothing flies any more; answers whether the partition is where it belongs. The back-off that the
+   * old leader's refusal began ends with it (KIP-951).
+   */
   moveWhenLanded(partition: Partition): boolean {
     if (partition.nextLane === null) return true
     if (partition.flying.length > 0) return false
     partition.lane = partition.nextLane
     partition.nextLane = null
-    partition.hold &= ~HOLD_MOVING
+    partition.hold &= ~(HOLD_MOVING | HOLD_BACKOFF)
     if (this.#isIdempotent) partition.sequences.isProven = false
     return true
   }
