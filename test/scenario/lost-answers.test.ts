@@ -1,6 +1,5 @@
 // Answers that never come: the records may be in the log or not, and the producer must find out without writing one twice.
 import { describe, expect, test } from 'vitest'
-import { NO_FAULTS } from '../support/fake-cluster/verify.ts'
 import { deferred, failureOf, numbered, useStage } from './stage.ts'
 
 const stage = useStage()
@@ -163,46 +162,4 @@ describe('DUPLICATE_SEQUENCE_NUMBER', () => {
     expect(await producer.send({ topic: 'orders', value: 'w' })).toMatchObject({ offset: 1 })
     expect(cluster.batches('orders', 0).map((batch) => batch.baseSequence)).toEqual([0, 1])
   })
-})
-
-describe('everything at once', () => {
-  test.each([1, 2, 3])(
-    'with faults of every kind (seed %i) every record is in the log once and in order',
-    async (seed) => {
-      const cluster = await stage.cluster({ brokers: 3, topics: { orders: 6 }, seed })
-      const producer = stage.producer(cluster, {
-        batchSize: 1000,
-        requestTimeoutMs: 80,
-        retryBackoffMs: 2,
-        retryBackoffMaxMs: 10,
-      })
-      let state = seed
-      const random = () => {
-        state = (Math.imul(state, 1_664_525) + 1_013_904_223) | 0
-        return (state >>> 8) / 2 ** 24
-      }
-      const chance = (probability: number) => ({ times: Number.POSITIVE_INFINITY, where: () => random() < probability })
-      cluster.on('Produce', chance(0.04)).dropBefore()
-      cluster.on('Produce', chance(0.04)).appendThenDrop()
-      cluster.on('Produce', chance(0.01)).appendThenSwallow()
-      cluster.on('Produce', chance(0.05)).error('NOT_ENOUGH_REPLICAS')
-      cluster.on('Produce', chance(0.05)).appendThenError('NOT_ENOUGH_REPLICAS_AFTER_APPEND')
-      cluster.on('Produce', chance(0.02)).omitPartition()
-      cluster.on('Metadata', chance(0.1)).dropBefore()
-      const sent = Array.from({ length: 6 }, (_, partition) => ({ topic: 'orders', partition, values: [] as string[] }))
-      const results: Promise<unknown>[] = []
-      for (let round = 0; round < 60; round++) {
-        if (random() < 0.3) cluster.setLeader('orders', Math.floor(random() * 6), 1 + Math.floor(random() * 3))
-        for (let index = 0; index < 50; index++) {
-          const partition = Math.floor(random() * 6)
-          const value = `${round}-${index}`.padEnd(40, '.')
-          sent[partition]!.values.push(value)
-          results.push(producer.send({ topic: 'orders', partition, value }))
-        }
-        await new Promise((resolve) => setImmediate(resolve))
-      }
-      await Promise.all(results)
-      expect(cluster.verify(sent)).toEqual(NO_FAULTS)
-    },
-  )
 })
