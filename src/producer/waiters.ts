@@ -58,7 +58,11 @@ export class RecordWaiter implements Waiter {
       this.#refuse(error)
       return true
     }
-    return this.#taking.add(this.#prepared, this.#kind, this.#first, this.#second, this.generation, this.waitingSince)
+    const prepared = this.#prepared
+    if (!this.#taking.add(prepared, this.#kind, this.#first, this.#second, this.generation, this.waitingSince))
+      return false
+    this.#letGo()
+    return true
   }
 
   giveUp(reason: GiveUpReason, waitedMs: number): void {
@@ -67,7 +71,13 @@ export class RecordWaiter implements Waiter {
   }
 
   #refuse(error: KafkaError): void {
+    this.#letGo()
     this.#taking.refuse(this.#kind, this.#first, this.#second, error, this.generation, this.#prepared.topic)
+  }
+
+  /** The line and the caller's signal may know this waiter for longer than it waits. */
+  #letGo(): void {
+    Object.assign(this.#prepared, { key: null, value: null, headers: null, record: null })
   }
 }
 
@@ -82,7 +92,8 @@ export function waitError(reason: GiveUpReason, topic: string, waitedMs: number)
 }
 
 function copyOf(field: Field): Field {
-  return field instanceof Uint8Array ? Buffer.from(field) : field
+  // Not `instanceof Uint8Array`: bytes may come from another realm.
+  return field === null || typeof field === 'string' ? field : Buffer.from(field)
 }
 
 function copyOfAll(headers: FlatHeaders | null): FlatHeaders | null {
