@@ -70,19 +70,22 @@ export class Sender {
   readonly #clock: Clock
   readonly #lanes = new Map<number, SenderLane>()
   readonly #backingOff = new Set<Partition>()
+  readonly #askForTurn: () => void
   readonly #timer: LazyTimer
   #wakeAt = NEVER
   /** Everything leaves at once, whatever lingerMs says: the producer is closing. */
   isDraining = false
   #isStopped = false
 
-  constructor(options: SenderOptions, parts: SenderParts, wake: () => void) {
+  /** @param askForTurn `pass` is to be called, a turn later */
+  constructor(options: SenderOptions, parts: SenderParts, askForTurn: () => void) {
     this.#options = options
     this.#parts = parts
     this.#clock = parts.clock
+    this.#askForTurn = askForTurn
     this.#timer = new LazyTimer(parts.clock, () => {
       this.#wakeAt = NEVER
-      wake()
+      askForTurn()
     })
   }
 
@@ -333,7 +336,10 @@ export class Sender {
   /** Something of the partition has landed, moved, or may leave again. */
   onDrainable(partition: Partition): void {
     if (!this.#parts.leaders.moveWhenLanded(partition)) return
-    if (partition.hasSomething) this.markDue(partition)
+    if (!partition.hasSomething) return
+    this.markDue(partition)
+    // It may be on another lane than the one whose answer this was: that one is not looked at otherwise.
+    this.#askForTurn()
   }
 
   backOff(partition: Partition): void {
