@@ -9,7 +9,7 @@ import type { KafkaError } from '../errors.ts'
 import type { Log } from '../logger.ts'
 import type { Batch, DeliveryObserver, SlotGroup } from './batch.ts'
 import type { Generation, Generations } from './generations.ts'
-import { SLOT_CALLBACK, SLOT_GROUP, SLOT_PROMISE, type SlotKind, type SlotsPool } from './slots.ts'
+import { SLOT_CALLBACK, SLOT_GROUP, SLOT_NOBODY, SLOT_PROMISE, type SlotKind, type SlotsPool } from './slots.ts'
 import type { DeliveryCallback } from './types.ts'
 
 /** A record that never got into a batch. */
@@ -67,15 +67,17 @@ export class SettleQueue {
     this.#items.push(batch)
   }
 
-  /** A record that got into no batch, or out of one. Callbacks past the bound are counted and logged instead. */
+  /**
+   * A record that got into no batch, or out of one. Past the bound it is counted and logged instead, unless a promise waits for it. Nobody's
+   * code is called from here, an interceptor's neither: it might refuse the next one.
+   */
   refuse(kind: SlotKind, first: unknown, second: unknown, error: KafkaError, generation: Generation): void {
-    if (this.#refusalsWaiting >= REFUSALS_MAX && kind === SLOT_CALLBACK) {
+    if (this.#refusalsWaiting >= REFUSALS_MAX && (kind === SLOT_CALLBACK || kind === SLOT_NOBODY)) {
       this.refusalsUncalled++
       this.#log.error(
         { code: error.code, uncalled: this.refusalsUncalled },
         `a refused record was not called back: ${error.message}`,
       )
-      this.#observer?.(error, null)
       this.#generations.settled(generation, 0, 1)
       return
     }
