@@ -7,7 +7,7 @@
 // records gathered while a request flies) sets one timer for the earliest of them. Nothing polls.
 
 import type { Clock } from '../clock.ts'
-import type { KafkaError } from '../errors.ts'
+import { type KafkaError, kafkaError } from '../errors.ts'
 import type { Log } from '../logger.ts'
 import type { BrokerPool } from '../net/broker-pool.ts'
 import type { Cluster } from '../net/cluster.ts'
@@ -230,11 +230,19 @@ export class Sender {
   }
 
   /** The broker does not speak any version of Produce that we do, or none with which this can be said: no retry will help. */
-  #unsupported(request: FlyingRequest, error: KafkaError): void {
-    for (const { flights } of request.topics) {
+  #unsupported({ lane, topics }: FlyingRequest, cause: KafkaError): void {
+    for (const { flights } of topics) {
       for (const { partition, batch } of flights) {
         partition.land(batch)
         batch.attempts--
+        const error = kafkaError(cause.code, cause.message, {
+          topic: batch.topicName,
+          partition: partition.index,
+          broker: lane.net.brokerName,
+          attempts: batch.attempts,
+          persisted: batch.isUnclear ? 'possibly' : 'no',
+          cause,
+        })
         this.#parts.fate.fail(partition, batch, error)
         this.#parts.fate.afterLanding(partition)
       }
