@@ -257,27 +257,29 @@ export class Core {
     this.state = { kind: 'failed', error }
     this.abandonAll(error)
     this.room.rejectAll(error)
-    this.askForTurn()
   }
 
-  /** Settles everything that is out with `error`, whatever it waits for; answers how many records that were. */
-  abandonAll(error: KafkaError): number {
+  /**
+   * Settles everything that is out with `error`, whatever it waits for; answers how many records of the generations up to `upTo` that
+   * were.
+   */
+  abandonAll(error: KafkaError, upTo = Number.POSITIVE_INFINITY): number {
     let count = 0
     for (const waiter of this.line.takeAll()) {
-      count += waiter.recordCount
+      if (waiter.generation.number <= upTo) count += waiter.recordCount
       waiter.giveUp(error, 0)
     }
     for (const batch of [...this.accumulator.unsettled]) {
-      count += batch.count - batch.goneCount
+      if (batch.generation.number <= upTo) count += batch.count - batch.goneCount
       this.expiry.abandon(batch, error)
     }
+    this.askForTurn()
     return count
   }
 
   /** Every socket, timer and wait gone. What is still out has been settled before. */
   async shutDown(): Promise<void> {
     this.sender.stop()
-    while (this.settleQueue.run()) await new Promise<void>((resolve) => this.clock.soon(resolve))
     this.state = { kind: 'closed' }
     this.deadlines.clear()
     this.producerId.close()

@@ -222,7 +222,12 @@ export class Producer<K = RecordBytes, V = RecordBytes> implements AsyncDisposab
    * Safe to call twice, in a callback, and while anything is under way.
    */
   close(options: CloseOptions = {}): Promise<CloseReport> {
-    this.#closing ??= closeCore(this.#core, options)
+    const { timeoutMs } = options
+    if (timeoutMs !== undefined && !(timeoutMs >= 0)) {
+      const message = `close: timeoutMs is ${timeoutMs}, but must be 0 or more`
+      return Promise.reject(kafkaError('INVALID_CONFIG', message))
+    }
+    this.#closing ??= closeCore(this.#core, timeoutMs)
     return this.#closing
   }
 
