@@ -32,7 +32,7 @@ import type {
   WaitOptions,
   WritableOptions,
 } from './types.ts'
-import { waitFor } from './wait-for.ts'
+import { timeoutFault, waitFor } from './wait-for.ts'
 import { producerWritable } from './writable.ts'
 
 // One executor for all promises of `send`: a closure for each would cost as much again as the promise. It leaves its two functions
@@ -223,10 +223,8 @@ export class Producer<K = RecordBytes, V = RecordBytes> implements AsyncDisposab
    */
   close(options: CloseOptions = {}): Promise<CloseReport> {
     const { timeoutMs } = options
-    if (timeoutMs !== undefined && !(timeoutMs >= 0)) {
-      const message = `close: timeoutMs is ${timeoutMs}, but must be 0 or more`
-      return Promise.reject(kafkaError('INVALID_CONFIG', message))
-    }
+    const fault = timeoutFault('close', timeoutMs)
+    if (fault !== null) return Promise.reject(fault)
     this.#closing ??= closeCore(this.#core, timeoutMs)
     return this.#closing
   }

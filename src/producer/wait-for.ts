@@ -22,9 +22,8 @@ export interface WaitSpec<T> {
 export function waitFor<T>({ clock }: { readonly clock: Clock }, spec: WaitSpec<T>): Promise<T> {
   const { what, code, timeoutMs, signal, start, describe, reason } = spec
   if (signal?.aborted) return Promise.reject(aborted(what, signal))
-  if (timeoutMs !== undefined && !(timeoutMs >= 0)) {
-    return Promise.reject(kafkaError('INVALID_CONFIG', `${what}: timeoutMs is ${timeoutMs}, but must be 0 or more`))
-  }
+  const fault = timeoutFault(what, timeoutMs)
+  if (fault !== null) return Promise.reject(fault)
   return new Promise<T>((resolve, reject) => {
     const ended = new AbortController()
     const finish = (settle: () => void): void => {
@@ -54,6 +53,12 @@ export function waitFor<T>({ clock }: { readonly clock: Clock }, spec: WaitSpec<
       (error) => finish(() => reject(error)),
     )
   })
+}
+
+/** What is wrong with the `timeoutMs` that was given to a member, if anything. */
+export function timeoutFault(what: string, timeoutMs: unknown): KafkaError | null {
+  if (timeoutMs === undefined || (typeof timeoutMs === 'number' && timeoutMs >= 0)) return null
+  return kafkaError('INVALID_CONFIG', `${what}: timeoutMs is ${timeoutMs}, but must be a number, 0 or more`)
 }
 
 function aborted(what: string, signal: AbortSignal) {

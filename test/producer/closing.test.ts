@@ -101,7 +101,7 @@ describe('close', () => {
     await sent
   })
 
-  test.each([-1, Number.NaN])(
+  test.each([-1, Number.NaN, '5' as never])(
     'refuses %s as timeoutMs, and closes when called properly afterwards',
     async (timeoutMs) => {
       const producer = stand.producer(null)
