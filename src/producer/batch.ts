@@ -89,8 +89,9 @@ export class Batch {
   baseSequence = -1
   /** Header and checksum are right for the present identity, epoch and sequence. */
   isSealed = false
-  /** Attempts so far, the flying one included. */
+  /** How often it was put on the wire, the flying attempt included; so many of those do not count as `retries`. */
   attempts = 0
+  freeAttempts = 0
   /** An attempt ended without a definite answer: the batch may be in the log. */
   isUnclear = false
   lastAttemptAt = 0

@@ -75,7 +75,7 @@ export class Fate {
     const outcome = decide(
       {
         count: batch.count,
-        attempts: batch.attempts,
+        attempts: batch.attempts - batch.freeAttempts,
         isUnclear: batch.isUnclear,
         isOldest,
         isIdempotent: this.#options.isIdempotent,
@@ -148,7 +148,7 @@ export class Fate {
   ): void {
     batch.isUnclear = outcome.isUnclear
     batch.lastError = this.#brokerFault(outcome.error, batch, answer, where, {})
-    if (!outcome.isCounted && answer.kind === 'answered') batch.attempts--
+    if (!outcome.isCounted && answer.kind === 'answered') batch.freeAttempts++
     if (outcome.isResealed) batch.isSealed = false
     if (this.#options.isIdempotent) partition.sequences.isProven = false
     partition.putBack(batch)
@@ -159,7 +159,8 @@ export class Fate {
 
   #backOff(partition: Partition, batch: Batch, now: number): void {
     const { retryBackoffMs, retryBackoffMaxMs, random } = this.#options
-    partition.backoffUntil = now + backoffMs(Math.max(0, batch.attempts - 1), retryBackoffMs, retryBackoffMaxMs, random)
+    const failures = Math.max(0, batch.attempts - batch.freeAttempts - 1)
+    partition.backoffUntil = now + backoffMs(failures, retryBackoffMs, retryBackoffMaxMs, random)
     partition.hold |= HOLD_BACKOFF
     this.#hooks.onBackoff(partition)
   }
@@ -322,6 +323,7 @@ export class Fate {
         rest.isSplitChild = true
         rest.baseTimestamp = batch.baseTimestamp
         rest.attempts = batch.attempts
+        rest.freeAttempts = batch.freeAttempts
       }
       rest.appendEncoded(batch, view.index, view.restStart, view.end)
     })

@@ -187,7 +187,8 @@ export class Sender {
       if (batch.region!.pins > 0) accumulator.copyRegion(batch)
       batch.seal(crc)
     }
-    if (batch.attempts === 0)
+    // Not by `attempts`: one of which not a byte left is taken back.
+    if (batch.lastAttemptAt === 0)
       metrics.batchDrained(batch.topicName, batch.count, batch.byteLength, now - batch.createdAt)
     batch.attempts++
     batch.lastAttemptAt = now

@@ -152,6 +152,26 @@ describe('five in flight, one refused for the moment', () => {
   })
 })
 
+describe('attempts', () => {
+  test('an error names all of them; those that failed only for the batch before them are no `retries`', async () => {
+    const stage = await proven({ producer: { retries: 1 } })
+    const [a, b] = await stage.fly('a', 'b')
+    for (let i = 0; i < 2; i++) {
+      stage.flying.forEach((request, at) => {
+        request.refuse(at === 0 ? NOT_ENOUGH_REPLICAS : OUT_OF_ORDER)
+      })
+      await stage.pass(BACKOFF_MS)
+    }
+    expect(a!.sent.error).toMatchObject({ code: 'NOT_ENOUGH_REPLICAS', attempts: 2 })
+    expect(b!.sent.outcome).toBe('out')
+    stage.lane1.newest.refuse(NOT_ENOUGH_REPLICAS)
+    await stage.pass(BACKOFF_MS)
+    stage.lane1.newest.refuse(NOT_ENOUGH_REPLICAS)
+    expect(b!.sent.error).toMatchObject({ code: 'NOT_ENOUGH_REPLICAS', attempts: 3 })
+    stage.expectEmpty()
+  })
+})
+
 describe('rebase: a sequence that was used will never arrive', () => {
   test('what follows goes again in a new epoch, from sequence 0 and in order', async () => {
     const stage = await proven()

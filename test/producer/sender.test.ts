@@ -1,5 +1,6 @@
 // The I/O loop: what leaves when, in which requests, and how answers come back. The producer is whole but for its network.
 import { describe, expect, test } from 'vitest'
+import { metricsOf } from '../../src/producer/health.ts'
 import type { FakeLane, FakeRequest } from '../support/producer/fake-lane.ts'
 import { describeBatch, OnePartition, type Sent, Stage } from '../support/producer/stage.ts'
 
@@ -643,6 +644,25 @@ describe('bytes that a socket may still read', () => {
     expect(sent.map(({ settledCount }) => settledCount)).toEqual([1, 1])
     whole.written()
     stage.expectEmpty()
+  })
+})
+
+describe('the metrics', () => {
+  const sentTotal = ({ core }: OnePartition): number => metricsOf(core).recordSendTotal
+
+  test('count a record as sent once, however often its batch flies', async () => {
+    const stage = await proven()
+    const [a, b] = await stage.fly('a', 'b')
+    a!.request.refuse(NOT_ENOUGH_REPLICAS)
+    b!.request.refuse(45)
+    await stage.pass(BACKOFF_MS)
+    stage.lane1.drop(() => false)
+    stage.lane1.open()
+    await stage.pass(BACKOFF_MS)
+    stage.lane1.newest.answer()
+    await stage.settle()
+    expect(b!.sent.outcome).toBe('out')
+    expect(sentTotal(stage)).toBe(3)
   })
 })
 
