@@ -4,6 +4,7 @@
 // Whatever is wrong with a record fails that record alone. Getters, interceptors, serializers and partitioners may do anything, a `send`
 // included: they run before the first byte moves.
 
+import { isUint8Array } from 'node:util/types'
 import type { Clock } from '../clock.ts'
 import { KafkaError, kafkaError } from '../errors.ts'
 import type { Log } from '../logger.ts'
@@ -138,7 +139,7 @@ export class Intake {
     if (RECORDS_AT + recordBytesMax(key, value, headers) <= limit) return
     const bytes = RECORDS_AT + recordBytesBound(key, value, headers)
     if (bytes <= limit) return
-    const option = bytes > this.#options.maxRequestSize ? 'maxRequestSize' : 'bufferMemory'
+    const option = limit === this.#options.maxRequestSize ? 'maxRequestSize' : 'bufferMemory'
     const place = partition === -1 ? `topic ${topic}` : `topic ${topic}, partition ${partition}`
     throw kafkaError(
       'RECORD_TOO_LARGE',
@@ -171,20 +172,21 @@ function toField(
 ): Field {
   if (input === null || input === undefined) return null
   if (serializer === undefined) {
-    if (typeof input === 'string' || input instanceof Uint8Array) return input
+    if (typeof input === 'string' || isUint8Array(input)) return input
     throw kafkaError('SERIALIZATION_FAILED', `the ${what} is ${describe(input)}, not a string, a Uint8Array or null`, {
       topic,
       hint: `Set ${what}Serializer, for example to jsonSerializer.`,
     })
   }
   let output: unknown
+  let isPromise: boolean
   try {
     output = serializer(input, topic, headers as Parameters<Serializer<unknown>>[2])
+    if (output === null || typeof output === 'string' || isUint8Array(output)) return output
+    isPromise = typeof (output as PromiseLike<unknown> | undefined)?.then === 'function'
   } catch (cause) {
     throw kafkaError('SERIALIZATION_FAILED', `the ${what} serializer threw: ${messageOf(cause)}`, { topic, cause })
   }
-  if (output === null || typeof output === 'string' || output instanceof Uint8Array) return output
-  const isPromise = typeof (output as PromiseLike<unknown> | undefined)?.then === 'function'
   // Its rejection is nobody's but ours: unhandled it would end the process.
   if (isPromise) Promise.resolve(output).catch(ignoreRejection)
   throw kafkaError(
@@ -214,7 +216,7 @@ function checkPartition(partition: unknown, topic: string): number {
 function checkTimestamp(timestamp: unknown, topic: string): number {
   const ms = timestamp instanceof Date ? timestamp.getTime() : timestamp
   if (Number.isSafeInteger(ms) && (ms as number) >= 0) return ms as number
-  const what = timestamp instanceof Date ? 'an invalid Date' : describe(timestamp)
+  const what = timestamp instanceof Date && Number.isNaN(ms) ? 'an invalid Date' : describe(ms)
   throw kafkaError('INVALID_TIMESTAMP', `the timestamp is ${what}`, {
     topic,
     hint: 'It must be a Date or a whole number of milliseconds since 1970.',
@@ -226,11 +228,22 @@ function describe(value: unknown): string {
   if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint' || value === undefined)
     return String(value)
   if (Array.isArray(value)) return 'an array'
-  return typeof value === 'object' ? `an object (${value.constructor?.name ?? 'no class'})` : `of type ${typeof value}`
+  return typeof value === 'object' ? `an object (${classOf(value)})` : `of type ${typeof value}`
+}
+
+/** Asked of the prototype: a `constructor` of the object's own is the record's data. */
+function classOf(value: object): string {
+  const name: unknown = Object.getPrototypeOf(value)?.constructor?.name
+  return typeof name === 'string' && name !== '' ? name : 'no class'
 }
 
 function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause)
+  try {
+    return cause instanceof Error ? cause.message : String(cause)
+  } catch {
+    // Anything can be thrown, also what has no text.
+    return 'something that cannot be shown'
+  }
 }
 
 /** Whatever user code threw, as an error of ours. */
