@@ -1,10 +1,10 @@
 // `connect` and `dial`: the one door to the network, and streams behind it that cut, hold back and delay bytes as networks do.
 import { connect as tcpConnect } from 'node:net'
 import { Duplex } from 'node:stream'
-import { describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import type { Dial } from '../../src/index.ts'
 import { NO_FAULTS } from '../support/fake-cluster/verify.ts'
-import { deferred, failureOf, numbered, turns, useStage } from './stage.ts'
+import { aWhile, deferred, failureOf, numbered, turns, useStage } from './stage.ts'
 
 const stage = useStage()
 
@@ -17,6 +17,8 @@ function tunnel(
     readonly cut?: (chunk: Buffer) => Buffer[]
     /** Holds a chunk that is to go out until its promise settles. */
     readonly hold?: (chunk: Buffer) => Promise<void>
+    /** Holds the callback of a chunk that has gone out. */
+    readonly linger?: (chunk: Buffer) => Promise<void>
   },
 ): Promise<Duplex> {
   const socket = tcpConnect({ host, port })
@@ -24,7 +26,12 @@ function tunnel(
     read() {},
     write(chunk: Buffer, _encoding, done) {
       const held = hands.hold?.(chunk) ?? Promise.resolve()
-      held.then(() => socket.write(Buffer.from(chunk), done), done)
+      held
+        .then(() => {
+          socket.write(Buffer.from(chunk))
+          return hands.linger?.(chunk)
+        })
+        .then(() => done(), done)
     },
     final(done) {
       socket.end(done)
@@ -151,67 +158,100 @@ describe('dial', () => {
     expect(cluster.verify(sent)).toEqual(NO_FAULTS)
   })
 
-  test('may be slow to write: what is given to it does not change until its callback', async () => {
-    const cluster = await stage.cluster()
+  describe('may keep a chunk until its callback: until then it does not change', () => {
     const changed: string[] = []
-    const dial: Dial = ({ host, port }) =>
-      tunnel(host, port, {
-        hold: async (chunk) => {
-          const before = Buffer.from(chunk)
-          await turns(3)
-          if (!before.equals(chunk)) changed.push(`${chunk.length} bytes`)
-        },
-      })
-    const producer = stage.producer(cluster, { dial, batchSize: 4096, bufferMemory: 16_384 })
-    const values = numbered('v', 400).map((name) => name.padEnd(300, '.'))
-    await producer.sendMany(values.map((value) => ({ topic: 'orders', value })))
-    expect(changed).toEqual([])
-    expect(cluster.values('orders', 0)).toEqual(values)
-  })
-
-  test('may still be writing what has long failed: its memory is not given to other records before', async () => {
-    const cluster = await stage.cluster({ brokers: 2, topics: { orders: 2 } })
-    const gate = deferred()
-    const changed: string[] = []
-    let isHolding = false
-    let heldChunks = 0
-    const dial: Dial = ({ host, port }) =>
-      tunnel(host, port, {
-        hold: async (chunk) => {
-          // Only Produce requests to broker 1, which leads partition 0, once the connections are up.
-          if (!isHolding || `${host}:${port}` !== cluster.address(1) || chunk.length < 1000) return
-          heldChunks++
-          const before = Buffer.from(chunk)
-          await gate.promise
-          if (!before.equals(chunk)) changed.push(`${chunk.length} bytes`)
-        },
-      })
-    const producer = stage.producer(cluster, {
-      dial,
-      batchSize: 4096,
-      bufferMemory: 16_384,
-      requestTimeoutMs: 10_000,
-      deliveryTimeoutMs: 10_000,
-    })
-    await producer.sendMany([0, 1].map((partition) => ({ topic: 'orders', partition, value: 'first' })))
-    isHolding = true
-    const controller = stage.producer(cluster)
-    await controller.partitionsFor('orders')
-    const held = producer.send({ topic: 'orders', partition: 0, value: 'a'.repeat(3000) })
-    const failure = failureOf(held)
-    for (let turn = 0; turn < 100 && heldChunks === 0; turn++) await turns(1)
-    expect(heldChunks).toBeGreaterThan(0)
-    // Everything else moves through the rest of the memory many times over.
-    for (let round = 0; round < 20; round++) {
-      await producer.sendMany(
-        ['b', 'c', 'd'].map((letter) => ({ topic: 'orders', partition: 1, value: letter.repeat(3000) })),
-      )
+    const watch = async (chunk: Buffer, until: Promise<unknown>): Promise<void> => {
+      const before = Buffer.from(chunk)
+      await until
+      if (!before.equals(chunk)) changed.push(`${chunk.length} bytes: ${before.subarray(0, 20).toString('hex')}`)
     }
-    await producer.close({ timeoutMs: 0 })
-    expect(await failure).toMatchObject({ code: 'CLOSED' })
-    gate.resolve()
-    await turns(3)
-    expect(changed).toEqual([])
+    const tight = { batchSize: 4096, bufferMemory: 16_384 }
+    const large = (letter: string) => letter.repeat(3000)
+
+    beforeEach(() => {
+      changed.length = 0
+    })
+
+    test('when it is slow to write', async () => {
+      const cluster = await stage.cluster()
+      const dial: Dial = ({ host, port }) => tunnel(host, port, { hold: (chunk) => watch(chunk, turns(3)) })
+      const producer = stage.producer(cluster, { dial, ...tight })
+      const values = numbered('v', 400).map((name) => name.padEnd(300, '.'))
+      await producer.sendMany(values.map((value) => ({ topic: 'orders', value })))
+      expect(changed).toEqual([])
+      expect(cluster.values('orders', 0)).toEqual(values)
+    })
+
+    test('when the answer comes before the callback, and the memory is wanted by others', async () => {
+      const cluster = await stage.cluster({ brokers: 2, topics: { orders: 2 } })
+      const gate = deferred()
+      let isLate = false
+      // Only what goes to broker 1, once connections are up.
+      const dial: Dial = ({ host, port }) =>
+        tunnel(host, port, {
+          linger: (chunk) =>
+            isLate && `${host}:${port}` === cluster.address(1) ? watch(chunk, gate.promise) : Promise.resolve(),
+        })
+      const producer = stage.producer(cluster, { dial, ...tight })
+      await producer.sendMany([0, 1].map((partition) => ({ topic: 'orders', partition, value: 'first' })))
+      isLate = true
+      expect(await producer.send({ topic: 'orders', partition: 0, value: large('a') })).toMatchObject({ offset: 1 })
+      for (const letter of 'bcdefghijklm') await producer.send({ topic: 'orders', partition: 1, value: large(letter) })
+      gate.resolve()
+      await turns(3)
+      expect(changed).toEqual([])
+    })
+
+    test('when its record is to be sealed again for a new epoch', async () => {
+      const cluster = await stage.cluster()
+      const gate = deferred()
+      let isLate = false
+      const dial: Dial = ({ host, port }) =>
+        tunnel(host, port, { linger: (chunk) => (isLate ? watch(chunk, gate.promise) : Promise.resolve()) })
+      const producer = stage.producer(cluster, { dial, maxInFlightRequestsPerConnection: 1 })
+      await producer.send({ topic: 'orders', value: 'first' })
+      isLate = true
+      const refused = cluster.on('Produce').error('OUT_OF_ORDER_SEQUENCE_NUMBER')
+      const sent = producer.send({ topic: 'orders', value: large('a') })
+      await refused.hit
+      await aWhile()
+      gate.resolve()
+      expect(await sent).toMatchObject({ offset: 1 })
+      expect(changed).toEqual([])
+      expect(cluster.batches('orders', 0)[1]).toMatchObject({ producerEpoch: 1, baseSequence: 0 })
+    })
+
+    test('when its records have failed long ago', async () => {
+      const cluster = await stage.cluster({ brokers: 2, topics: { orders: 2 } })
+      const gate = deferred()
+      let isLate = false
+      const held = deferred()
+      const dial: Dial = ({ host, port }) =>
+        tunnel(host, port, {
+          hold: (chunk) => {
+            if (!isLate || `${host}:${port}` !== cluster.address(1)) return Promise.resolve()
+            held.resolve()
+            return watch(chunk, gate.promise)
+          },
+        })
+      // Longer than the test: it is the delivery that ends, not the request.
+      const producer = stage.producer(cluster, { dial, ...tight, requestTimeoutMs: 150, deliveryTimeoutMs: 150 })
+      await producer.sendMany([0, 1].map((partition) => ({ topic: 'orders', partition, value: 'first' })))
+      isLate = true
+      const failure = failureOf(producer.send({ topic: 'orders', partition: 0, value: large('a') }))
+      await held.promise
+      let isOver = false
+      void failure.then(() => {
+        isOver = true
+      })
+      // Everything else moves through the rest of the memory, before and after.
+      while (!isOver) await producer.send({ topic: 'orders', partition: 1, value: large('b') })
+      for (const letter of 'cdefghijklm') await producer.send({ topic: 'orders', partition: 1, value: large(letter) })
+      expect(await failure).toMatchObject({ code: 'DELIVERY_TIMEOUT', persisted: 'possibly' })
+      gate.resolve()
+      await turns(3)
+      expect(changed).toEqual([])
+    })
   })
 
   test('whose stream ends in the middle of a request gets another one', async () => {

@@ -2,7 +2,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { describe, expect, test } from 'vitest'
 import type { KafkaError, Producer, RecordMetadata } from '../../src/index.ts'
-import { deferred, numbered, turns, useStage } from './stage.ts'
+import { aWhile, deferred, numbered, useStage } from './stage.ts'
 
 const stage = useStage()
 
@@ -90,7 +90,7 @@ describe('what enqueue answers', () => {
     const ready = producer.ready().then(() => {
       isReady = true
     })
-    await turns()
+    await aWhile()
     expect(isReady).toBe(false)
     gate.resolve()
     await ready
@@ -217,7 +217,7 @@ describe('onDelivery', () => {
     const values = numbered('v', 100)
     for (const value of values) enqueue(value, value)
     await came(100)
-    await turns(5)
+    await aWhile()
     expect(deliveries.map((delivery) => delivery.context)).toEqual(values)
     expect(cluster.values('orders', 0)).toEqual(values)
   })

@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest'
 import type { OfferedVersions } from '../support/fake-cluster/apis.ts'
 import { NO_FAULTS } from '../support/fake-cluster/verify.ts'
-import { deferred, failureOf, numbered, turns, useStage } from './stage.ts'
+import { aWhile, deferred, failureOf, numbered, turns, useStage } from './stage.ts'
 
 const stage = useStage()
 
@@ -21,7 +21,7 @@ describe('requests in flight', () => {
     const values = padded('v', 60)
     const sent = values.map((value) => producer.send({ topic: 'orders', value }))
     await cluster.untilSeen('Produce', 6)
-    await turns(10)
+    await aWhile()
     expect(cluster.seen('Produce')).toHaveLength(6)
     gate.resolve()
     await Promise.all(sent)
@@ -36,7 +36,7 @@ describe('requests in flight', () => {
     const values = padded('v', 60)
     const sent = values.map((value) => producer.send({ topic: 'orders', value }))
     await cluster.untilSeen('Produce')
-    await turns(10)
+    await aWhile()
     expect(cluster.seen('Produce')).toHaveLength(1)
     gate.resolve()
     await Promise.all(sent)
@@ -352,7 +352,7 @@ describe('a leader moves', () => {
       'metadata that tells of the new leader',
     )
     const behind = producer.send({ topic: 'orders', value: 'behind' })
-    await turns(10)
+    await aWhile()
     expect(cluster.seen('Produce', (request) => request.broker === 2)).toHaveLength(0)
     gate.resolve()
     await Promise.all([flying, behind])

@@ -1,7 +1,7 @@
 // What `send` promises, sentence by sentence.
 import { describe, expect, test } from 'vitest'
 import { runChild } from './children/run.ts'
-import { deferred, failureOf, isSettled, numbered, turns, useStage } from './stage.ts'
+import { aWhile, deferred, failureOf, isSettled, numbered, useStage } from './stage.ts'
 
 const stage = useStage()
 
@@ -141,7 +141,7 @@ describe('when there is no room', () => {
       producer.send({ topic: 'orders', value }).then(() => settledOrder.push(index)),
     )
     await cluster.untilSeen('Produce')
-    await turns()
+    await aWhile()
     expect(settledOrder).toEqual([])
     gate.resolve()
     await Promise.all(sent)

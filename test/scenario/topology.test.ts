@@ -225,7 +225,7 @@ describe('a topic', () => {
     await producer.send({ topic: 'orders', partition: 2, value: 'first' })
     const fault = cluster.on('Metadata', { topic: 'orders', partition: 2 }).omitPartition()
     await fault.hit
-    await turns()
+    await cluster.untilSeen('Metadata', cluster.seen('Metadata').length + 1)
     expect(await producer.send({ topic: 'orders', partition: 2, value: 'second' })).toMatchObject({ offset: 1 })
   })
 })

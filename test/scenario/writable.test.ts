@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { describe, expect, test } from 'vitest'
-import { deferred, failureOf, numbered, turns, useStage } from './stage.ts'
+import { aWhile, deferred, failureOf, numbered, useStage } from './stage.ts'
 
 const stage = useStage()
 
@@ -52,7 +52,7 @@ describe('writable', () => {
     stream.write('a')
     stream.end('b')
     await cluster.untilSeen('Produce')
-    await turns()
+    await aWhile()
     expect(isFinished).toBe(false)
     gate.resolve()
     await finished.promise
@@ -103,7 +103,7 @@ describe('writable', () => {
       producer.writable({ topic: 'orders', highWaterMark: 4 }),
     )
     await cluster.untilSeen('Produce')
-    await turns(10)
+    await aWhile()
     expect(taken).toBeLessThan(40)
     gate.resolve()
     await done

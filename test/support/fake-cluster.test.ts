@@ -296,6 +296,20 @@ describe('what no idempotent producer does is reported', () => {
     expect(cluster.violations.join()).toContain('sent to broker 2 while in flight to 1')
   })
 
+  test('a sequence that was left out', async () => {
+    await produced(sequenced({ sequence: 0 }))
+    expect(await produced(sequenced({ sequence: 4 }))).toMatchObject({ error: OUT_OF_ORDER_SEQUENCE_NUMBER })
+    expect(cluster.violations.join()).toContain('sequence 2 is next, and never came')
+  })
+
+  test('nothing, when the one that is next was shown and refused', async () => {
+    await produced(sequenced({ sequence: 0 }))
+    cluster.on('Produce').error('NOT_ENOUGH_REPLICAS')
+    await produced(sequenced({ sequence: 2 }))
+    expect(await produced(sequenced({ sequence: 4 }))).toMatchObject({ error: OUT_OF_ORDER_SEQUENCE_NUMBER })
+    expect(cluster.violations).toEqual([])
+  })
+
   test('nothing, when the old connection was closed before', async () => {
     await produced(sequenced({ sequence: 0 }))
     cluster.on('Produce', { broker: 1 }).swallow()

@@ -13,7 +13,6 @@ import type { Plan } from './faults.ts'
 import { answerApiVersions, answerCreateTopics, answerInitProducerId, refuseApiVersions } from './handlers/control.ts'
 import { answerMetadata } from './handlers/metadata.ts'
 import { answerProduce } from './handlers/produce.ts'
-import type { Invariants } from './invariants.ts'
 import { batchesOf, type LoggedRequest, topicsOf } from './request-log.ts'
 import type { ClusterView } from './view.ts'
 
@@ -21,7 +20,6 @@ export class Broker {
   readonly nodeId: number
   readonly connections = new Set<Connection>()
   readonly #view: ClusterView
-  readonly #invariants: Invariants
   readonly #host: string
   #server: Server | undefined
   #port = 0
@@ -31,11 +29,10 @@ export class Broker {
   /** What Metadata says instead of the real address. */
   advertised: { readonly host: string; readonly port: number } | undefined
 
-  constructor(nodeId: number, host: string, view: ClusterView, invariants: Invariants) {
+  constructor(nodeId: number, host: string, view: ClusterView) {
     this.nodeId = nodeId
     this.#host = host
     this.#view = view
-    this.#invariants = invariants
   }
 
   get host(): string {
@@ -57,7 +54,7 @@ export class Broker {
     const server = createServer((socket) => {
       const connection = new Connection(this.#view.nextConnectionId(), this.nodeId, socket, this, () => {
         this.connections.delete(connection)
-        this.#invariants.closed(connection.id)
+        this.#view.invariants.closed(connection.id)
         this.#view.changed()
       })
       this.connections.add(connection)
@@ -88,13 +85,13 @@ export class Broker {
     const life = this.#life
     const request = this.#understand(connection, frame)
     if (request === undefined) return undefined
-    this.#invariants.received(request)
+    this.#view.invariants.received(request)
     this.#view.changed()
     return {
       handle: () => this.#handle(request, life).catch((error: unknown) => this.#fail(request, error)),
       done: (reply) => {
         request.outcome = outcomeOf(reply)
-        this.#invariants.done(request)
+        this.#view.invariants.done(request)
         this.#view.changed()
       },
     }
@@ -167,7 +164,7 @@ export class Broker {
       case 'Produce': {
         const produced = request as LoggedRequest<'Produce'>
         const { response, hasError } = answerProduce(this.#view, produced, plan)
-        this.#invariants.answered(produced, response)
+        this.#view.invariants.answered(produced, response)
         // Nobody can be told of an error when no answer is awaited: the broker closes the connection instead.
         if (produced.request.acks === 0) return hasError ? { kind: 'reset' } : { kind: 'nothing' }
         return encode('Produce', produced, response, plan)

@@ -41,6 +41,7 @@ export class FakeCluster implements ClusterView, AsyncDisposable {
   readonly autoCreatePartitions: number
   readonly faults = new Faults()
   readonly requests = new RequestLog()
+  readonly invariants = new Invariants((what) => this.reportViolation(what))
   /** What the producer did that no producer may do. Every test should find it empty. */
   readonly violations: string[] = []
   readonly #brokers: readonly Broker[]
@@ -53,14 +54,13 @@ export class FakeCluster implements ClusterView, AsyncDisposable {
   private constructor(options: FakeClusterOptions) {
     const random = randomFrom(options.seed ?? 1)
     const nodeIds = Array.from({ length: options.brokers ?? 1 }, (_, index) => index + 1)
-    const invariants = new Invariants((what) => this.reportViolation(what))
     this.clusterId = Buffer.from(Array.from({ length: 16 }, () => Math.floor(random() * 256))).toString('base64url')
     this.topics = new Topics(nodeIds, random)
     this.offered = offeredRanges(options.versions)
     this.autoCreatePartitions = options.autoCreatePartitions ?? 0
     this.#host = options.host ?? '127.0.0.1'
     this.#producerIds = 1000 + Math.floor(random() * 1000)
-    this.#brokers = nodeIds.map((nodeId) => new Broker(nodeId, this.#host, this, invariants))
+    this.#brokers = nodeIds.map((nodeId) => new Broker(nodeId, this.#host, this))
     for (const [name, topic] of Object.entries(options.topics ?? {})) this.createTopic(name, topic)
   }
 

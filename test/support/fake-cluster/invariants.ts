@@ -4,6 +4,7 @@
 //   3. One batch of a partition is in flight until the leader has accepted the id and epoch, since a leader that knows nothing of them
 //      takes any first sequence.
 //   4. Nothing goes to a new leader while something is in flight to the old one.
+//   5. No sequence is left out: a batch that is out of order follows one that this cluster was at least shown.
 // From: broker.ts, which tells of each request. To: the cluster's list of violations.
 
 import { brokerError } from '../../../src/protocol/error-codes.ts'
@@ -20,6 +21,8 @@ export class Invariants {
   // Bytes whose fate the client does not know, by partition, id, epoch and sequence.
   readonly #uncertain = new Map<string, Buffer>()
   readonly #answers = new Map<LoggedRequest, ProduceResponse>()
+  // By partition: first sequences that came with the newest id and epoch.
+  readonly #shown = new Map<string, { identity: string; sequences: Set<number> }>()
 
   constructor(report: (what: string) => void) {
     this.#report = report
@@ -32,10 +35,18 @@ export class Invariants {
       const flying = this.#inFlight.get(name) ?? []
       this.#inFlight.set(name, [...flying, request])
       this.#checkBytes(request, batch)
+      this.#show(batch)
       if (flying.length === 0) continue
       const wasAccepted = this.#accepted.get(name)?.has(acceptanceOf(request, batch)) ?? false
       this.#checkLater(request, batch, flying, wasAccepted)
     }
+  }
+
+  /** The log itself, not a fault, refused a batch because `expected` comes next. */
+  outOfOrder(request: LoggedRequest, batch: CarriedBatch, expected: number): void {
+    const shown = this.#shown.get(nameOf(batch))
+    if (shown?.identity !== identityOf(batch) || shown.sequences.has(expected)) return
+    this.#report(`${describe(request, batch)}: sequence ${expected} is next, and never came`)
   }
 
   answered(request: LoggedRequest<'Produce'>, response: ProduceResponse): void {
@@ -85,6 +96,13 @@ export class Invariants {
     this.#accepted.set(name, accepted.add(acceptanceOf(request, batch)))
   }
 
+  #show(batch: CarriedBatch): void {
+    const identity = identityOf(batch)
+    const shown = this.#shown.get(nameOf(batch))
+    if (shown?.identity === identity) shown.sequences.add(batch.baseSequence)
+    else this.#shown.set(nameOf(batch), { identity, sequences: new Set([batch.baseSequence]) })
+  }
+
   #checkBytes(request: LoggedRequest, batch: CarriedBatch): void {
     const key = keyOf(batch)
     const earlier = this.#uncertain.get(key)
@@ -118,6 +136,8 @@ const nameOf = (batch: CarriedBatch): string => `${batch.topic}-${batch.partitio
 
 const keyOf = (batch: CarriedBatch): string =>
   `${nameOf(batch)}/${batch.producerId}/${batch.producerEpoch}/${batch.baseSequence}`
+
+const identityOf = (batch: CarriedBatch): string => `${batch.producerId}/${batch.producerEpoch}`
 
 const acceptanceOf = (request: LoggedRequest, batch: CarriedBatch): string =>
   `${request.broker}/${batch.producerId}/${batch.producerEpoch}`

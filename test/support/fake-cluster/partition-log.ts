@@ -36,7 +36,12 @@ export interface StoredBatch extends BatchOrigin {
 
 export type Appended =
   | { readonly kind: 'stored' | 'duplicate'; readonly baseOffset: number }
-  | { readonly kind: 'refused'; readonly error: string; readonly message: string }
+  | {
+      readonly kind: 'refused'
+      readonly error: string
+      readonly message: string
+      readonly expected: number | undefined
+    }
 
 export const BYTES_KEPT = 256 * 1024 * 1024
 
@@ -68,7 +73,9 @@ export class PartitionLog {
     const sequenced = sequencedBatch(batch)
     if (sequenced !== undefined) {
       const verdict = this.producers.judge(sequenced)
-      if (verdict.kind === 'refuse') return { kind: 'refused', error: verdict.error, message: verdict.message }
+      if (verdict.kind === 'refuse') {
+        return { kind: 'refused', error: verdict.error, message: verdict.message, expected: verdict.expected }
+      }
       if (verdict.kind === 'duplicate') return verdict
     }
     const baseOffset = this.#nextOffset

@@ -21,6 +21,8 @@ export type Verdict =
       readonly kind: 'refuse'
       readonly error: 'OUT_OF_ORDER_SEQUENCE_NUMBER' | 'INVALID_PRODUCER_EPOCH'
       readonly message: string
+      /** Of a batch that is out of order: the sequence that is next. */
+      readonly expected?: number
     }
 
 interface RememberedBatch {
@@ -54,7 +56,7 @@ export class ProducerState {
       }
     }
     if (batch.producerEpoch > entry.epoch) {
-      return batch.baseSequence === 0 ? { kind: 'append' } : outOfOrder(batch, 'a new epoch begins at sequence 0')
+      return batch.baseSequence === 0 ? { kind: 'append' } : outOfOrder(batch, 0)
     }
     const lastSequence = sequenceAfter(batch.baseSequence, batch.recordCount - 1)
     const stored = entry.batches.find(
@@ -62,7 +64,7 @@ export class ProducerState {
     )
     if (stored !== undefined) return { kind: 'duplicate', baseOffset: stored.baseOffset }
     const expected = sequenceAfter(entry.batches.at(-1)!.lastSequence, 1)
-    return batch.baseSequence === expected ? { kind: 'append' } : outOfOrder(batch, `sequence ${expected} is next`)
+    return batch.baseSequence === expected ? { kind: 'append' } : outOfOrder(batch, expected)
   }
 
   /** The batch was stored at this offset. */
@@ -83,8 +85,9 @@ export class ProducerState {
   }
 }
 
-const outOfOrder = (batch: SequencedBatch, rule: string): Verdict => ({
+const outOfOrder = (batch: SequencedBatch, expected: number): Verdict => ({
   kind: 'refuse',
   error: 'OUT_OF_ORDER_SEQUENCE_NUMBER',
-  message: `producer ${batch.producerId} epoch ${batch.producerEpoch} sent sequence ${batch.baseSequence}, but ${rule}`,
+  message: `producer ${batch.producerId} epoch ${batch.producerEpoch} sent sequence ${batch.baseSequence}, but ${expected} is next`,
+  expected,
 })

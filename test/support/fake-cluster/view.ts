@@ -4,6 +4,7 @@ import type { VersionRange } from '../../../src/protocol/api.ts'
 import type { ApiName } from './apis.ts'
 import type { ConnectionInfo } from './connection.ts'
 import type { Faults } from './faults.ts'
+import type { Invariants } from './invariants.ts'
 import type { RequestLog } from './request-log.ts'
 import type { Topics } from './topics.ts'
 
@@ -24,6 +25,7 @@ export interface ClusterView {
   readonly autoCreatePartitions: number
   readonly faults: Faults
   readonly requests: RequestLog
+  readonly invariants: Invariants
   nextProducerId(): number
   nextConnectionId(): number
   connected(connection: ConnectionInfo): void

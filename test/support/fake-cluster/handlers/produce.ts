@@ -77,7 +77,10 @@ function append(
     connection: request.connection,
     produceVersion: request.version,
   })
-  if (appended.kind === 'refused') return failed(carried, appended.error, appended.message, request.version)
+  if (appended.kind === 'refused') {
+    if (appended.expected !== undefined) view.invariants.outOfOrder(request, carried, appended.expected)
+    return failed(carried, appended.error, appended.message, request.version)
+  }
   return {
     ...failed(carried, 'NONE'),
     baseOffset: Long.fromNumber(appended.baseOffset),
