@@ -86,7 +86,7 @@ export class Fate {
     if (batch.state === 'ghost') this.#landGhost(partition, batch)
     else {
       // With an older batch still to be repeated nothing new may leave: the leader would remember five newer ones, and not that one.
-      if (outcome.kind === 'delivered' && isOldest) this.#proved(partition, batch)
+      if (outcome.kind === 'delivered' && isOldest) this.#proved(partition, batch, now)
       this.#carryOut(partition, batch, outcome, answer, where, now)
     }
     this.afterLanding(partition)
@@ -133,9 +133,9 @@ export class Fate {
     }
   }
 
-  #proved({ sequences }: Partition, batch: Batch): void {
+  #proved({ sequences }: Partition, batch: Batch, now: number): void {
     if (batch.identity === sequences.identity && batch.epoch === sequences.epoch && !sequences.isRebasing)
-      sequences.isProven = true
+      sequences.prove(now)
   }
 
   #retry(

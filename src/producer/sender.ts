@@ -181,7 +181,10 @@ export class Sender {
 
   #seal(partition: Partition, batch: Batch, now: number): void {
     const { accumulator, crc, metrics } = this.#parts
-    if (this.#options.isIdempotent && batch.baseSequence === -1) partition.sequences.assign(batch)
+    if (this.#options.isIdempotent) {
+      if (batch.baseSequence === -1) partition.sequences.assign(batch)
+      if (partition.flying.length === 1) partition.sequences.doubtAfterRest(now)
+    }
     if (!batch.isSealed) {
       // A reader may still look at the old bytes (a request that was answered before its write callback came): leave them alone.
       if (batch.region!.pins > 0) accumulator.copyRegion(batch)

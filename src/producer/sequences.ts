@@ -25,6 +25,9 @@ export interface Identity {
 
 export const EPOCH_MAX = 32_767
 
+// Far below the day (producer.id.expiration.ms) after which a leader forgets a producer that has not written.
+const REST_MS = 60_000
+
 /** Sequences wrap from 2^31 - 1 to 0, never to a negative number. */
 export function sequenceAfter(sequence: number, count: number): number {
   return (sequence + count) & 0x7fff_ffff
@@ -40,6 +43,7 @@ export class Sequences {
    * *any* first sequence, so with two on the way the second could be taken and the first refused.
    */
   isProven: boolean
+  #provenAt = 0
   isRebasing = false
 
   /** Without idempotence nothing is ever numbered, and nothing has to be proven. */
@@ -62,6 +66,17 @@ export class Sequences {
     batch.baseSequence = this.nextSequence
     batch.isSealed = false
     this.nextSequence = sequenceAfter(this.nextSequence, batch.count)
+  }
+
+  /** The present leader has accepted a batch of the present id and epoch. */
+  prove(now: number): void {
+    this.isProven = true
+    this.#provenAt = now
+  }
+
+  /** A batch leaves and nothing else flies: after a long rest the leader may have forgotten us, and has to accept us anew. */
+  doubtAfterRest(now: number): void {
+    if (now - this.#provenAt > REST_MS) this.isProven = false
   }
 
   /** A sequence that was used will never arrive. */

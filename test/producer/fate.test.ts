@@ -329,6 +329,27 @@ describe('rebase: a sequence that was used will never arrive', () => {
     await finish(stage)
   })
 
+  test('one batch flies after a rest of more than a minute: the leader may have forgotten us, and would take any sequence', async () => {
+    const stage = await proven()
+    await stage.pass(60_001)
+    await stage.fly('a')
+    stage.send({ value: 'b' })
+    await stage.pass(10)
+    expect(stage.lane1.flyingCount).toBe(1)
+    stage.lane1.newest.answer()
+    await stage.fly('c')
+    expect(stage.lane1.flyingCount).toBe(2)
+    await finish(stage)
+  })
+
+  test('a partition that has not rested for so long goes on as it was', async () => {
+    const stage = await proven()
+    await stage.pass(59_000)
+    await stage.fly('a', 'b')
+    expect(stage.lane1.flyingCount).toBe(2)
+    await finish(stage)
+  })
+
   test('after epoch 32767 comes another producer id, from its first epoch', async () => {
     const stage = new OnePartition({ firstEpoch: 32_766 })
     await stage.prove()

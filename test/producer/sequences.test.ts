@@ -72,6 +72,20 @@ describe('numbering', () => {
   })
 })
 
+describe('what the leader has accepted', () => {
+  test('is doubted after a minute without an acknowledgement, and not before', () => {
+    const sequences = adopted()
+    sequences.prove(5_000)
+    sequences.doubtAfterRest(65_000)
+    expect(sequences.isProven).toBe(true)
+    sequences.doubtAfterRest(65_001)
+    expect(sequences.isProven).toBe(false)
+    sequences.prove(70_000)
+    sequences.doubtAfterRest(70_001)
+    expect(sequences.isProven).toBe(true)
+  })
+})
+
 describe('a rebase', () => {
   test('unproves at once, and leaves all numbers as they are until nothing is out', () => {
     const sequences = adopted()

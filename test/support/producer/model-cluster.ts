@@ -67,6 +67,11 @@ export class ModelPartition {
     return this.#committed < this.#log.length
   }
 
+  /** As after `producer.id.expiration.ms` without a record. */
+  forgetProducers(): void {
+    this.#producers.forget()
+  }
+
   /** Another node leads. What was not committed may be lost: `keep` of those batches are not. */
   moveTo(leader: number, keep: number): void {
     this.leader = leader

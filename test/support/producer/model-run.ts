@@ -89,6 +89,7 @@ export class ModelRun {
     [0.1, () => this.#limit()],
     [0.2, () => this.#flush()],
     [0.2, () => this.#rest()],
+    [0.1, () => this.#forget()],
   ]
 
   // ── The user ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -261,6 +262,15 @@ export class ModelRun {
     this.stage.describe(topic, specs)
   }
 
+  /** All goes well until nothing is out; then a day without records, after which the leaders have forgotten who wrote. */
+  async #forget(): Promise<void> {
+    const faults = this.#faults
+    await this.#calmDown()
+    this.#faults = faults
+    await this.stage.pass(86_400_000)
+    for (const partition of this.partitions) partition.forgetProducers()
+  }
+
   #limit(): void {
     const { random } = this
     const maxMessageBytes = random.chance(0.5) ? Number.POSITIVE_INFINITY : random.between(150, 1_200)
@@ -287,6 +297,7 @@ export class ModelRun {
 
   /** No more faults: everything must find its end soon. */
   async #calmDown(): Promise<void> {
+    if (this.stage.core.generations.outstanding === 0) return
     this.#faults = 0
     // Those that could not be carried out for so long never will be.
     this.#leftBehind = []
