@@ -135,6 +135,7 @@ type FakeLaneState =
   | { readonly kind: 'connecting' }
   | { readonly kind: 'open' }
   | { readonly kind: 'backoff'; readonly until: number; readonly cause: KafkaError }
+  | { readonly kind: 'closed' }
 
 export class FakeLane {
   readonly nodeId: number
@@ -149,6 +150,8 @@ export class FakeLane {
   isWanted = false
   /** Everything ever handed over. */
   readonly requests: FakeRequest[] = []
+  /** What nobody had answered when the pool was closed. */
+  flyingAtClose: readonly FakeRequest[] = []
   #isConnectionOpen = false
   readonly #now: () => number
   readonly #changed: (lane: FakeLane) => void
@@ -222,9 +225,7 @@ export class FakeLane {
   /** The connection ends. `mayBeOnTheWire` false for requests of which not a byte had left. */
   drop(mayBeOnTheWire: (request: FakeRequest) => boolean = () => true): void {
     const cause = kafkaError('CONNECTION_CLOSED', `${this.brokerName} closed the connection`)
-    this.#isConnectionOpen = false
-    for (const request of this.requests) request.isGone = true
-    for (const request of this.flying) request.fail(cause, mayBeOnTheWire(request))
+    this.#endConnection(cause, mayBeOnTheWire)
     this.#backOff(cause)
   }
 
@@ -238,6 +239,19 @@ export class FakeLane {
     this.#isConnectionOpen = false
     this.state = { kind: 'idle' }
     this.#changed(this)
+  }
+
+  /** With the pool: nobody is told of the lane, only of what flies. */
+  close(): void {
+    this.state = { kind: 'closed' }
+    this.flyingAtClose = this.flying
+    this.#endConnection(kafkaError('CLOSED', 'the pool is closed'), () => true)
+  }
+
+  #endConnection(cause: KafkaError, mayBeOnTheWire: (request: FakeRequest) => boolean): void {
+    this.#isConnectionOpen = false
+    for (const request of this.requests) request.isGone = true
+    for (const request of this.flying) request.fail(cause, mayBeOnTheWire(request))
   }
 
   #backOff(cause: KafkaError): void {

@@ -3,6 +3,8 @@
 // From: model.test.ts. To: stage.ts (the producer), model-cluster.ts (the brokers).
 //
 // A connection that ends may leave requests behind that are still carried out, later, and whose answers nobody hears.
+import { closeCore } from '../../../src/producer/closing.ts'
+import type { CloseReport } from '../../../src/producer/types.ts'
 import type { FakeLane, FakeRequest, Said } from './fake-lane.ts'
 import { CODE, ModelPartition, recordText, type Treatment } from './model-cluster.ts'
 import { Random } from './random.ts'
@@ -19,6 +21,8 @@ interface ModelRecord {
   readonly sent: Sent
   readonly sentAt: number
 }
+
+type Actions = readonly (readonly [weight: number, action: () => void | Promise<void>])[]
 
 const NODES = [1, 2, 3]
 const TOPICS = ['a', 'b']
@@ -65,16 +69,47 @@ export class ModelRun {
     )
   }
 
+  /** Ends when all is settled in peace. */
   async run(): Promise<void> {
-    for (let step = 0; step < this.#steps; step++) {
-      await this.random.weighted(this.#actions)()
-      this.#checkBytes()
-    }
+    await this.#live(this.#steps, [...this.#doings, ...this.#happenings])
     await this.#calmDown()
   }
 
-  readonly #actions: readonly (readonly [number, () => void | Promise<void>])[] = [
+  /** Ends with `close`, in the midst of everything. */
+  async runAndClose(): Promise<CloseReport> {
+    await this.#live(this.#steps, [...this.#doings, ...this.#happenings])
+    const timeoutMs = this.random.pick([0, 100, 5_000])
+    let report: CloseReport | undefined
+    void closeCore(this.stage.core, timeoutMs).then((closed) => {
+      report = closed
+    })
+    for (let i = 0; i < 100 && report === undefined; i++) await this.#live(10, this.#happenings)
+    await this.#pass(timeoutMs)
+    if (report === undefined) throw new Error('close never ended')
+    // What has reached the brokers is still carried out.
+    for (const { flyingAtClose } of this.stage.lanes.values()) this.#leftBehind.push([...flyingAtClose])
+    for (const requests of this.#leftBehind) {
+      for (const request of requests) if (!this.#carriedOut.has(request)) this.#doAsAsked(request)
+    }
+    return report
+  }
+
+  async #live(steps: number, actions: Actions): Promise<void> {
+    for (let step = 0; step < steps; step++) {
+      await this.random.weighted(actions)()
+      this.#checkBytes()
+    }
+  }
+
+  /** What the user does. */
+  readonly #doings: Actions = [
     [6, () => this.#send()],
+    [0.2, () => this.#flush()],
+    [0.1, () => this.#rest()],
+  ]
+
+  /** What happens anyway. */
+  readonly #happenings: Actions = [
     [9, () => this.#carryOut()],
     [9, () => this.#answer()],
     [5, () => this.#write()],
@@ -87,9 +122,7 @@ export class ModelRun {
     [0.6, () => this.#moveLeader()],
     [2, () => this.#tell(this.random.pick(TOPICS))],
     [0.1, () => this.#limit()],
-    [0.2, () => this.#flush()],
-    [0.2, () => this.#rest()],
-    [0.1, () => this.#forget()],
+    [0.2, () => this.#closeIdleLane()],
   ]
 
   // ── The user ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -237,7 +270,7 @@ export class ModelRun {
     lane.drop((request) => request.isWritten || !unsent.has(request))
   }
 
-  #rest(): void {
+  #closeIdleLane(): void {
     const lane = this.#someLane()
     const isAtRest = lane.flyingCount === 0 && lane.requests.every(({ isWritten, isGone }) => isWritten || isGone)
     if (lane.state.kind === 'open' && isAtRest) lane.rest()
@@ -263,7 +296,7 @@ export class ModelRun {
   }
 
   /** All goes well until nothing is out; then a day without records, after which the leaders have forgotten who wrote. */
-  async #forget(): Promise<void> {
+  async #rest(): Promise<void> {
     const faults = this.#faults
     await this.#calmDown()
     this.#faults = faults
@@ -342,7 +375,7 @@ export class ModelRun {
   }
 
   /** Everything that is wrong in the end; empty when nothing is. */
-  faults({ isOrdered = true, isOnce = true } = {}): string[] {
+  faults({ isOrdered = true, isOnce = true, isClosed = false } = {}): string[] {
     const faults: string[] = []
     const places = this.#places(faults, isOnce)
     for (const { id, sent, sentAt } of this.records) {
@@ -358,7 +391,7 @@ export class ModelRun {
       }
     }
     if (isOrdered) this.#checkOrder(faults)
-    if (this.#flushesOut > 0) faults.push(`${this.#flushesOut} flushes never ended`)
+    if (this.#flushesOut > 0 && !isClosed) faults.push(`${this.#flushesOut} flushes never ended`)
     return faults
   }
 

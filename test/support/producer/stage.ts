@@ -86,7 +86,9 @@ export class Stage {
     replace(this.core.pool, {
       lane: (nodeId: number) => this.lane(nodeId) as unknown as Lane,
       hold: () => () => {},
-      close: async () => {},
+      close: async () => {
+        for (const lane of this.lanes.values()) lane.close()
+      },
       control: (async () => this.#giveProducerId()) as unknown as BrokerPool['control'],
     })
   }
