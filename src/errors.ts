@@ -47,7 +47,8 @@ export class KafkaError extends Error {
 
   constructor(code: string, message: string, details: ErrorDetails = {}) {
     super(
-      details.hint === undefined ? message : `${message}. ${details.hint}`,
+      // What a broker says may end in a full stop already.
+      details.hint === undefined ? message : `${message.replace(/\.$/, '')}. ${details.hint}`,
       details.cause === undefined ? undefined : { cause: details.cause },
     )
     this.code = code

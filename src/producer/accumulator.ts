@@ -5,7 +5,6 @@
 // Nothing here seals, compresses or writes to a socket, and nothing calls user code but a partitioner of the user's own, which comes
 // before any byte moves: a `send` from inside it finds every batch whole.
 
-import type { Clock } from '../clock.ts'
 import type { KafkaError } from '../errors.ts'
 import { RECORDS_AT } from '../protocol/record-batch.ts'
 import type { Arena, Region } from './arena.ts'
@@ -22,6 +21,7 @@ import { Topic } from './topic.ts'
 export interface AccumulatorOptions {
   readonly batchSize: number
   readonly deliveryTimeoutMs: number
+  readonly maxBlockMs: number
   readonly partitioner: Partitioner
   readonly partitionerIgnoreKeys: boolean
   readonly isIdempotent: boolean
@@ -59,7 +59,6 @@ export class Accumulator {
   readonly #choice: Choice
   readonly #staging: Staging
   readonly #batchBytesMax: number
-  readonly #batchAgeMaxMs: number
   #order = 0
   #lastTopic: Topic | null = null
 
@@ -67,7 +66,6 @@ export class Accumulator {
     options: AccumulatorOptions,
     arena: Arena,
     pool: SlotsPool,
-    clock: Clock,
     random: () => number,
     hooks: AccumulatorHooks,
   ) {
@@ -77,10 +75,8 @@ export class Accumulator {
     this.#random = random
     this.#hooks = hooks
     this.#choice = new Choice(options)
-    this.#staging = new Staging(this, this.#choice, clock, options.isIdempotent, hooks)
+    this.#staging = new Staging(this, this.#choice, options.isIdempotent, hooks)
     this.#batchBytesMax = Math.max(1, options.batchSize)
-    // An open batch that nobody can drain takes no records of very different age: its oldest decides when all of them expire.
-    this.#batchAgeMaxMs = options.deliveryTimeoutMs / 10
   }
 
   topic(name: string): Topic {
@@ -213,7 +209,7 @@ export class Accumulator {
   /** Whether its deadline is not this record's: too early for it, or (it was handed over first, behind a `sendMany`) too late. */
   #isAged(batch: Batch, createdAt: number): boolean {
     const ageMs = createdAt - batch.createdAt
-    return ageMs > this.#batchAgeMaxMs || ageMs < 0
+    return ageMs > batch.ageMaxMs || ageMs < 0
   }
 
   /** Growth never waits: a batch that cannot grow is full. */
@@ -249,6 +245,7 @@ export class Accumulator {
     const batch = this.#newBatch('open', topic, partition.index, region, needed, generation, createdAt)
     batch.order = ++this.#order
     batch.partition = partition
+    if (partition.missingSince > 0) batch.ageMaxMs = this.#waitingAgeMaxMs
     partition.open = batch
     this.#hooks.onOpened(batch)
     return batch
@@ -274,8 +271,16 @@ export class Accumulator {
       createdAt + this.#options.deliveryTimeoutMs,
       generation,
     )
+    // Its oldest record decides when all of them expire.
+    batch.ageMaxMs = state === 'staged' ? this.#waitingAgeMaxMs : this.#options.deliveryTimeoutMs / 10
     this.unsettled.add(batch)
     return batch
+  }
+
+  /** Of a batch that waits for metadata. */
+  get #waitingAgeMaxMs(): number {
+    const { deliveryTimeoutMs, maxBlockMs } = this.#options
+    return Math.min(deliveryTimeoutMs, maxBlockMs) / 10
   }
 
   /** A region for `needed` bytes, of the size that the partition's last batch had if there is room for that. */

@@ -75,6 +75,8 @@ export class Batch {
   /** Monotonic: when its first record was handed to `send`. */
   readonly createdAt: number
   readonly deadlineAt: number
+  /** Records handed over so much later than its first belong in another batch: its deadline would come too early for them. */
+  ageMaxMs = Number.POSITIVE_INFINITY
   /** Which `flush` calls wait for it. */
   readonly generation: Generation
   /** Records that a promise waits for; `drop-oldest` leaves such a batch alone. */

@@ -96,7 +96,7 @@ export class Core {
         this.taking.pendingPromises -= count
       },
     )
-    this.accumulator = new Accumulator({ ...options, isIdempotent }, arena, slots, clock, random, {
+    this.accumulator = new Accumulator({ ...options, isIdempotent }, arena, slots, random, {
       onOpened: (batch) => {
         this.deadlines.expect(this.expiry.endsAt(batch))
         // Otherwise the cluster forgets a topic that is in use after metadataMaxIdleMs, and never learns of its new leaders.
@@ -239,11 +239,14 @@ export class Core {
     this.askForTurn()
   }
 
-  /** Records wait for a partition that this answer did not have: the next one may (the cluster spaces them). */
+  /** Records wait for a partition that this answer did not have (any more): the next one may (the cluster spaces them). */
   #askForMissingPartitions(): void {
     for (const topic of this.accumulator.topics.values()) {
       for (const partition of topic.missing.values()) {
-        if (partition.hasSomething) this.cluster.refresh('a partition is missing')
+        if (!partition.hasSomething) continue
+        this.cluster.refresh('a partition is missing')
+        const oldest = partition.ready[0] ?? partition.open!
+        this.deadlines.expect(this.expiry.endsAt(oldest))
       }
     }
   }

@@ -48,7 +48,7 @@ export class Expiry {
 
   /** Settles what is over and answers when the next thing will be. */
   sweep(now: number): number {
-    const { accumulator, line, topicWaits } = this.#core
+    const { accumulator, topicWaits } = this.#core
     let next = topicWaits.sweep(now)
     for (const batch of accumulator.unsettled) {
       const at = this.endsAt(batch)
@@ -56,17 +56,31 @@ export class Expiry {
       else next = Math.min(next, at)
       if (batch.state === 'staged') next = Math.min(next, this.#lookForNearNames(batch, now))
     }
-    for (let waiter = line.head(); waiter !== undefined; waiter = line.head()) {
+    next = Math.min(next, this.#sweepLine(now))
+    this.#core.askForTurn()
+    return next
+  }
+
+  #sweepLine(now: number): number {
+    const { line, metrics } = this.#core
+    const over: Waiter[] = []
+    let next = NEVER
+    let isHead = true
+    for (const waiter of line.inOrder()) {
       const at = this.waitEndsAt(waiter)
-      if (at > now) {
+      if (at <= now) over.push(waiter)
+      else {
         next = Math.min(next, at)
-        break
+        // At the head a sendMany begins its wait anew with each record that gets in. Behind it whoever came first is the first to go.
+        if (!isHead) break
       }
+      isHead = false
+    }
+    for (const waiter of over) {
       line.abandon(waiter)
-      this.#core.metrics.bufferExhausted(1)
+      metrics.bufferExhausted(waiter.recordCount)
       waiter.giveUp('timeout', now - waiter.waitingSince)
     }
-    this.#core.askForTurn()
     return next
   }
 
@@ -103,6 +117,7 @@ export class Expiry {
     if (partition !== null) {
       fate.fail(partition, batch, told)
       fate.afterLanding(partition)
+      partition.topic.forgetMissing(partition)
       return
     }
     const topic = accumulator.topics.get(batch.topicName)

@@ -6,7 +6,13 @@ import type { ProducerHealth, ProducerMetrics } from './types.ts'
 
 export function healthOf(core: Core): ProducerHealth {
   const { state, accumulator, pool, cluster, options, clock } = core
-  let oldestAt = core.line.head()?.waitingSince ?? Number.POSITIVE_INFINITY
+  let oldestAt = Number.POSITIVE_INFINITY
+  let looked = 0
+  for (const waiter of core.line.inOrder()) {
+    oldestAt = Math.min(oldestAt, waiter.waitingSince)
+    // A sendMany at the head may have begun its wait later than whoever stands behind it.
+    if (++looked === 2) break
+  }
   for (const batch of accumulator.unsettled) oldestAt = Math.min(oldestAt, batch.createdAt)
   let lastError = cluster.lastError ?? null
   for (const lane of core.sender.lanes) lastError ??= lane.net.lastError ?? null

@@ -36,6 +36,7 @@ export class Leaders {
     const count = metadata.partitions.length
     for (const removed of topic.partitions.splice(count)) {
       removed.missingSince = now
+      this.#accumulator.closeOpen(removed)
       topic.missing.set(removed.index, removed)
       this.#setLeader(removed, -1, -1)
     }

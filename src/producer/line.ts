@@ -119,6 +119,15 @@ export class Line {
     }
   }
 
+  /** Those who wait, first come first. Whoever goes through them changes nothing meanwhile. */
+  *inOrder(): Iterable<Waiter> {
+    let at = this.#headAt
+    for (const chunk of this.#chunks) {
+      for (; at < chunk.length; at++) if (!chunk[at]!.isGone) yield chunk[at]!
+      at = 0
+    }
+  }
+
   /** Takes everybody out, for `giveUp`. */
   takeAll(): Waiter[] {
     const waiters = this.#waiting()

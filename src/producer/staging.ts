@@ -2,7 +2,6 @@
 // Once the topic is known they are cut anew into the batches of their partitions.
 // From: accumulator.ts, for a topic without metadata; leaders.ts (by way of it), when metadata has come. To: recut.ts.
 
-import type { Clock } from '../clock.ts'
 import type { KafkaError } from '../errors.ts'
 import { RECORDS_AT } from '../protocol/record-batch.ts'
 import type { Accumulator, AccumulatorHooks } from './accumulator.ts'
@@ -17,14 +16,12 @@ import type { Staged, Topic } from './topic.ts'
 export class Staging {
   readonly #accumulator: Accumulator
   readonly #choice: Choice
-  readonly #clock: Clock
   readonly #isIdempotent: boolean
   readonly #hooks: AccumulatorHooks
 
-  constructor(accumulator: Accumulator, choice: Choice, clock: Clock, isIdempotent: boolean, hooks: AccumulatorHooks) {
+  constructor(accumulator: Accumulator, choice: Choice, isIdempotent: boolean, hooks: AccumulatorHooks) {
     this.#accumulator = accumulator
     this.#choice = choice
-    this.#clock = clock
     this.#isIdempotent = isIdempotent
     this.#hooks = hooks
   }
@@ -87,7 +84,8 @@ export class Staging {
         index = this.#choice.keyless(topic)
       }
     }
-    const partition = topic.partitionFor(index, this.#clock.now(), this.#isIdempotent)
+    // One that does not exist has been waited for since the record came: maxBlockMs is for all its waiting.
+    const partition = topic.partitionFor(index, batch.createdAt, this.#isIdempotent)
     // The record's new deltas may take more bytes than its old ones, never more than this.
     const bytes = view.end - view.restStart + RECORD_OVERHEAD_MAX
     const target = this.#accumulator.openForMoved(partition, bytes, batch)

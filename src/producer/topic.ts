@@ -55,6 +55,13 @@ export class Topic {
     return partition
   }
 
+  /** One that never existed and that no record asks for any more. It keeps its sequences if it has any. */
+  forgetMissing(partition: Partition): void {
+    const { missingSince, hasSomething, flying, sequences } = partition
+    if (missingSince === 0 || hasSomething || flying.length > 0 || sequences.identity !== null) return
+    this.missing.delete(partition.index)
+  }
+
   /** Every outbox, those that the metadata lacks included. */
   *all(): Iterable<Partition> {
     yield* this.partitions

@@ -157,6 +157,7 @@ export class AccumulatorRig {
     const all: AccumulatorOptions = {
       batchSize: 65_536,
       deliveryTimeoutMs: 120_000,
+      maxBlockMs: 60_000,
       partitioner: 'java',
       partitionerIgnoreKeys: false,
       isIdempotent: true,
@@ -164,7 +165,7 @@ export class AccumulatorRig {
     }
     this.bufferMemory = bufferMemory
     this.arena = new Arena(Buffer.alloc(bufferMemory), bufferMemory, all.batchSize, () => {})
-    this.accumulator = new Accumulator(all, this.arena, new SlotsPool(), this.clock, random, {
+    this.accumulator = new Accumulator(all, this.arena, new SlotsPool(), random, {
       onOpened: (batch) => this.opened.push(batch),
       onDue: (partition) => this.due.push(partition),
       onUnknownTopic: (topic) => this.unknown.push(topic),

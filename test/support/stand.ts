@@ -71,6 +71,14 @@ export class Stand {
     return promise
   }
 
+  /** Lets so much time go by, in steps, with turns of the event loop in between. */
+  async pass(ms: number, stepMs = 100): Promise<void> {
+    for (let gone = 0; gone < ms; gone += stepMs) {
+      this.clock.advance(Math.min(stepMs, ms - gone))
+      await turns(10)
+    }
+  }
+
   /** Closes what is open: a test that leaves a socket or a keep-alive timer behind has failed. */
   async strike(): Promise<void> {
     const producers = this.#producers.splice(0)
