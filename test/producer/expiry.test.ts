@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { ProducerOptions } from '../../src/index.ts'
 import { deferred } from '../support/fake-cluster/deferred.ts'
+import { HoldingDial } from '../support/holding-dial.ts'
 import { filler, records, turns, until, useStand, watch } from '../support/stand.ts'
 
 const stand = useStand()
@@ -47,33 +48,34 @@ describe('deliveryTimeoutMs', () => {
     expect(cause).toMatchObject({ code: 'CONNECTION_FAILED' })
   })
 
-  test('ends a record that is on the wire, and says that it may be in the log and who has not answered', async () => {
+  test('ends a record that is on the wire, says that it may be in the log, and who has not answered', async () => {
     const cluster = await stand.cluster()
-    const producer = await stand.warm(cluster, { ...timeouts, requestTimeoutMs: 9_999 })
-    const gate = deferred()
-    cluster.on('Produce').delay(gate.promise)
-    // A moment later, so that the request outlives the record.
+    const producer = await stand.warm(cluster, { ...timeouts, requestTimeoutMs: 6_000 })
+    cluster.on('Produce', { times: 2 }).swallow()
     const sent = watch(producer.send({ topic: 'orders', value: 'v' }))
-    await cluster.untilSeen('Produce', 2)
-    cluster.on('Produce').delay(gate.promise)
-    expect(await settlesAfter(sent, 10_000)).toBeLessThanOrEqual(10_005)
-    gate.resolve()
-    expect(sent.error).toMatchObject({ code: 'DELIVERY_TIMEOUT', persisted: 'possibly', attempts: 1 })
+    expect(await settlesAfter(sent, 10_000)).toBe(10_000)
+    const { error } = sent
+    expect(error).toMatchObject({ code: 'DELIVERY_TIMEOUT', persisted: 'possibly', attempts: 2 })
+    expect(error?.cause).toMatchObject({ code: 'REQUEST_TIMEOUT' })
+    const where = cluster.address(1).replaceAll('.', '\\.')
+    expect(error?.message).toMatch(
+      new RegExp(
+        `: sent 2 times, the last time \\d+ ms ago and not answered by broker 1 at ${where} yet, last error: `,
+      ),
+    )
   })
 
-  test('names the broker that has not answered while the request still flies', async () => {
+  test('keeps the truth about the log when the attempt that may be in it is long over', async () => {
     const cluster = await stand.cluster()
-    const producer = await stand.warm(cluster, timeouts)
-    const gate = deferred()
-    cluster.on('Produce').delay(gate.promise)
-    // It lingers for a while first: the request is younger than the record.
+    const producer = await stand.warm(cluster, { ...timeouts, requestTimeoutMs: 3_000 })
+    cluster.on('Produce').appendThenSwallow()
     const sent = watch(producer.send({ topic: 'orders', value: 'v' }))
-    cluster.setLeader('orders', 0, 1)
     await cluster.untilSeen('Produce', 2)
-    expect(await settlesAfter(sent, 10_000)).toBe(10_000)
-    expect(sent.error?.persisted).toBe('possibly')
-    expect(sent.error?.message).toMatch(/sent once, the last time 10000 ms ago/)
-    gate.resolve()
+    await stand.pass(2_900)
+    await cluster.stopBroker(1)
+    expect(await settlesAfter(sent, 7_100)).toBe(7_100)
+    expect(sent.error).toMatchObject({ code: 'DELIVERY_TIMEOUT', persisted: 'possibly', attempts: 1 })
+    expect(sent.error?.message).toMatch(/: sent once, the last time 10000 ms ago, last error: /)
   })
 
   test('ends a record that was refused for the time being, with the last error, and that it is not in the log', async () => {
@@ -133,19 +135,15 @@ describe('deliveryTimeoutMs', () => {
     }
   })
 
-  test('an answer that is here when the deadline passes unseen counts', async () => {
+  test('an answer that is here already counts, however late the timer looks', async () => {
     const cluster = await stand.cluster()
-    const producer = await stand.warm(cluster, timeouts)
-    const gate = deferred()
-    cluster.on('Produce').delay(gate.promise)
+    const network = new HoldingDial()
+    const producer = await stand.warm(cluster, { ...timeouts, dial: network.dial })
+    network.hold()
     const sent = watch(producer.send({ topic: 'orders', value: 'v' }))
-    await cluster.untilSeen('Produce', 2)
+    await until(() => network.heldBytes > 0, 'the answer')
     // The process was frozen: the deadline is long over, the answer came meanwhile.
-    const answered = cluster.until(() => cluster.seen('Produce')[1]?.outcome === 'answered', 'the answer')
-    gate.resolve()
-    await answered
-    // The bytes are in our socket, and nobody has looked at them. The look that the timer asks for comes after the next poll.
-    await new Promise<void>((resolve) => setTimeout(resolve, 0))
+    network.release()
     stand.clock.advanceLate(60_000)
     await until(() => sent.state !== 'pending')
     expect(sent.value).toMatchObject({ offset: 1 })
