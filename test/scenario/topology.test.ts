@@ -1,7 +1,7 @@
 // The cluster changes under a running producer: brokers move and die, topics grow, vanish and come back.
 import { describe, expect, test } from 'vitest'
 import { NO_FAULTS } from '../support/fake-cluster/verify.ts'
-import { failureOf, numbered, turns, useStage } from './stage.ts'
+import { aWhile, deferred, failureOf, numbered, turns, useStage } from './stage.ts'
 
 const stage = useStage()
 
@@ -184,7 +184,7 @@ describe('a topic', () => {
     'that is deleted and made again with fewer partitions and younger leaders goes on, %s',
     async (_name, versions) => {
       const cluster = await stage.cluster({ topics: { orders: 4 }, versions })
-      const producer = stage.producer(cluster, { retryBackoffMaxMs: 20, maxBlockMs: 200 })
+      const producer = stage.producer(cluster, { batchSize: 100, retryBackoffMaxMs: 20, maxBlockMs: 200 })
       for (const partition of [0, 1, 2, 3]) cluster.setLeader('orders', partition, 1)
       const send = (value: string) => numbered('key', 40).map((key) => producer.send({ topic: 'orders', key, value }))
       await Promise.all(send('old'))
@@ -203,6 +203,27 @@ describe('a topic', () => {
       for (const { partition } of await Promise.all(send('new'))) expect(partition).toBeLessThan(2)
     },
   )
+
+  test('that is made again while nothing is sent: its leader knows nothing of us, and one batch flies until it has accepted', async () => {
+    const cluster = await stage.cluster()
+    const producer = stage.producer(cluster, { batchSize: 200, metadataMaxAgeMs: 20 })
+    await producer.sendMany(numbered('old', 20).map((value) => ({ topic: 'orders', value })))
+    cluster.deleteTopic('orders')
+    cluster.createTopic('orders', 1)
+    const asked = cluster.seen('Metadata').length
+    await cluster.until(() => cluster.seen('Metadata')[asked + 1]?.outcome === 'answered', 'metadata of the new topic')
+    const gate = deferred()
+    cluster.on('Produce').delay(gate.promise)
+    const produced = cluster.seen('Produce').length
+    const values = numbered('new', 40).map((name) => name.padEnd(60, '.'))
+    const sent = producer.sendMany(values.map((value) => ({ topic: 'orders', value })))
+    await cluster.untilSeen('Produce', produced + 1)
+    await aWhile()
+    expect(cluster.seen('Produce')).toHaveLength(produced + 1)
+    gate.resolve()
+    await sent
+    expect(cluster.values('orders', 0)).toEqual(values)
+  })
 
   test('without use is forgotten after metadataMaxIdleMs, and works when it is used again', async () => {
     const cluster = await stage.cluster({ topics: { orders: 1, other: 1 } })

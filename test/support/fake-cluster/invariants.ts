@@ -2,7 +2,7 @@
 //   1. A batch that may be in the log is repeated byte for byte: same id, epoch and sequence mean the same bytes.
 //   2. At most five batches of a partition are in flight: the broker remembers no more.
 //   3. One batch of a partition is in flight until the leader has accepted the id and epoch, since a leader that knows nothing of them
-//      takes any first sequence.
+//      takes any first sequence. A topic that was made again is another one.
 //   4. Nothing goes to a new leader while something is in flight to the old one.
 //   5. No sequence is left out: a batch that is out of order follows one that this cluster was at least shown.
 // From: broker.ts, which tells of each request. To: the cluster's list of violations.
@@ -140,7 +140,7 @@ const keyOf = (batch: CarriedBatch): string =>
 const identityOf = (batch: CarriedBatch): string => `${batch.producerId}/${batch.producerEpoch}`
 
 const acceptanceOf = (request: LoggedRequest, batch: CarriedBatch): string =>
-  `${request.broker}/${batch.producerId}/${batch.producerEpoch}`
+  `${request.broker}/${batch.topicId}/${batch.producerId}/${batch.producerEpoch}`
 
 const describe = (request: LoggedRequest, batch: CarriedBatch): string =>
   `request ${request.index}, ${nameOf(batch)}, producer ${batch.producerId} epoch ${batch.producerEpoch} sequence ${batch.baseSequence}`

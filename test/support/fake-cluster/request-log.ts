@@ -9,6 +9,8 @@ import type { Topics } from './topics.ts'
 export interface CarriedBatch {
   /** Also at version 13, where the request names an id; `''`: the id is unknown. */
   readonly topic: string
+  /** From version 13 on, in hex; `''` before. */
+  readonly topicId: string
   readonly partition: number
   /** -1 without idempotence, and when there is no whole header. */
   readonly producerId: number
@@ -93,7 +95,8 @@ export function topicsOf(api: ApiName, request: RequestOf[ApiName], topics: Topi
 export function batchesOf(request: RequestOf['Produce'], topics: Topics): CarriedBatch[] {
   return request.topicData.flatMap((topicData) => {
     const topic = nameOf(topicData, topics)
-    return topicData.partitionData.map((partition) => carriedBatch(topic, partition.index, partition.records))
+    const topicId = topicData.name === '' ? Buffer.from(topicData.topicId).toString('hex') : ''
+    return topicData.partitionData.map(({ index, records }) => carriedBatch(topic, topicId, index, records))
   })
 }
 
@@ -101,11 +104,17 @@ function nameOf(asked: { readonly name: string | null; readonly topicId: Uint8Ar
   return asked.name || (topics.findById(asked.topicId)?.name ?? '')
 }
 
-function carriedBatch(topic: string, partition: number, records: readonly Uint8Array[] | null): CarriedBatch {
+function carriedBatch(
+  topic: string,
+  topicId: string,
+  partition: number,
+  records: readonly Uint8Array[] | null,
+): CarriedBatch {
   const bytes = Buffer.concat(records ?? [])
   const isWhole = bytes.length >= RECORDS_AT
   return {
     topic,
+    topicId,
     partition,
     producerId: isWhole ? Number(bytes.readBigInt64BE(43)) : -1,
     producerEpoch: isWhole ? bytes.readInt16BE(51) : -1,
