@@ -47,7 +47,8 @@ export async function closeCore(core: Core, timeoutMs = CLOSE_TIMEOUT_MS): Promi
   // Among what is out there may be a record whose own serializer called close: it came too late to be counted.
   const abandoned = core.abandonAll(closed, core.generations.flushedUpTo)
   // Callbacks are owed, but not those of records that callbacks hand over now.
-  while (wait.outstanding > 0 && core.settleQueue.run()) await new Promise<void>((resolve) => core.clock.soon(resolve))
+  while (wait.outstanding > 0 && !core.settleQueue.isEmpty)
+    await new Promise<void>((resolve) => core.clock.soon(resolve))
   wait.cancel()
   await core.shutDown()
   const { delivered, failed } = wait.report

@@ -3,10 +3,9 @@
 //
 //   turn:  metadata for new topics ─► the line ─► sender.pass ─► callbacks, 5 ms at most ─► ready()
 //
-// A turn is one setImmediate, asked for by whatever may have changed something, and never from within `send`'s own work. Everything here
-// runs in the async context in which the producer was made, so that a request's AsyncLocalStorage does not leak into sockets and timers.
+// A turn is one setImmediate, asked for by whatever may have changed something, and never from within `send`'s own work. Everything runs in
+// the producer's own async context (own-context.ts).
 
-import { AsyncResource } from 'node:async_hooks'
 import type { Clock } from '../clock.ts'
 import { type KafkaError, kafkaError } from '../errors.ts'
 import { consoleLog, type RateLimitedLog, rateLimited } from '../logger.ts'
@@ -25,6 +24,7 @@ import { Line } from './line.ts'
 import { updateLoad } from './load.ts'
 import { Metrics } from './metrics.ts'
 import type { ResolvedOptions } from './options.ts'
+import { OwnContext } from './own-context.ts'
 import { ProducerId } from './producer-id.ts'
 import { Room } from './room.ts'
 import { Sender } from './sender.ts'
@@ -44,6 +44,7 @@ export type CoreState =
 export class Core {
   state: CoreState = { kind: 'open' }
   readonly options: ResolvedOptions
+  readonly context = new OwnContext()
   readonly clock: Clock
   readonly log: RateLimitedLog
   readonly metrics: Metrics
@@ -67,12 +68,13 @@ export class Core {
 
   readonly #leaders: Leaders
   readonly #newTopics = new Set<Topic>()
-  readonly #turn: () => void
+  readonly #turn = (): void => this.#runTurn()
   #isTurnAsked = false
   #releaseHold: (() => void) | null = null
 
   constructor(options: ResolvedOptions) {
-    const { clock, random, bufferMemory, batchSize } = options
+    const { random, bufferMemory, batchSize } = options
+    const clock = this.context.clock(options.clock)
     this.options = options
     this.clock = clock
     const log = rateLimited(options.logger ?? consoleLog, clock)
@@ -83,7 +85,7 @@ export class Core {
     if (kernel.refusal !== undefined) log.info({ kind: kernel.kind, err: kernel.refusal }, 'no fast CRC-32C here')
     const arena = new Arena(kernel.arena, bufferMemory, batchSize, () => this.askForTurn())
     const slots = new SlotsPool()
-    const net = { ...options, log }
+    const net = { ...options, clock, log }
     this.pool = new BrokerPool(net)
     this.cluster = new Cluster(this.pool, net)
     this.settleQueue = new SettleQueue(
@@ -111,7 +113,7 @@ export class Core {
     this.intake = new Intake(options as ConstructorParameters<typeof Intake>[0], this.accumulator, clock, log)
     this.producerId = new ProducerId(
       this.pool,
-      options,
+      net,
       log,
       () => this.askForTurn(),
       (error) => this.fail(error),
@@ -156,7 +158,6 @@ export class Core {
     this.topicWaits = new TopicWaits(this)
     this.expiry = new Expiry(this)
     this.deadlines = new Deadlines(clock, (now) => this.expiry.sweep(now))
-    this.#turn = AsyncResource.bind(() => this.#runTurn())
     this.cluster.onUpdate = (changed) => this.#onMetadata(changed)
     this.pool.onLaneChange = (lane) => this.sender.onLaneChange(lane)
     for (const note of options.notes) log.warn({}, note)

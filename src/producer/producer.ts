@@ -98,7 +98,7 @@ export class Producer<K = RecordBytes, V = RecordBytes> implements AsyncDisposab
       timeoutMs: this.#core.options.maxBlockMs,
       code: 'CONNECT_TIMEOUT',
       reason: () => this.#core.cluster.lastError,
-      start: (signal) => this.#core.cluster.connect(signal),
+      start: (signal) => this.#core.context.run(() => this.#core.cluster.connect(signal)),
     })
   }
 
