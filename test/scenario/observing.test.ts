@@ -1,5 +1,5 @@
 // What can be seen of a producer from outside: metrics, health and the log, over whole runs.
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { deferred, failureOf, numbered, useStage } from './stage.ts'
 
 const stage = useStage()
@@ -144,6 +144,7 @@ describe('the log', () => {
 
   test('that throws, or rejects, stops nothing', async () => {
     const cluster = await stage.cluster()
+    const said = vi.spyOn(console, 'warn').mockImplementation(() => undefined)
     const faulty = () => {
       throw new Error('the disk is full')
     }
@@ -155,6 +156,8 @@ describe('the log', () => {
       await producer.close()
     }
     expect(cluster.count('orders')).toBe(2)
+    expect(said).toHaveBeenCalledTimes(2)
+    said.mockRestore()
   })
 })
 

@@ -225,13 +225,6 @@ describe('a topic', () => {
     expect(cluster.values('orders', 0)).toEqual(values)
   })
 
-  test('without use is forgotten after metadataMaxIdleMs, and works when it is used again', async () => {
-    const cluster = await stage.cluster({ topics: { orders: 1, other: 1 } })
-    const producer = stage.producer(cluster, { metadataMaxIdleMs: 5_000, metadataMaxAgeMs: 10 })
-    await producer.send({ topic: 'orders', value: 'v' })
-    expect(await producer.send({ topic: 'orders', value: 'w' })).toMatchObject({ offset: 1 })
-  })
-
   test('with a partition that has no leader: the others go on, keyless records go round it', async () => {
     const cluster = await stage.cluster({ topics: { orders: 3 } })
     cluster.setLeader('orders', 1, -1)
