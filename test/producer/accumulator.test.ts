@@ -272,6 +272,25 @@ describe('without a key', () => {
     expect(others.size).toBe(6)
   })
 
+  test('what counts towards batchSize is every byte of the batches, their headers included', () => {
+    for (const isStaged of [false, true]) {
+      const rig = new AccumulatorRig({ batchSize: 4096 })
+      const topic = isStaged ? rig.accumulator.topic('orders') : rig.describe('orders', 3)
+      let counted = 0
+      const { keyless } = topic
+      const real = keyless.onAppended.bind(keyless)
+      keyless.onAppended = (bytes, isBoundary) => {
+        counted += bytes
+        real(bytes, isBoundary)
+      }
+      for (let i = 0; i < 50; i++) rig.add({ value: 'x'.repeat(i * 10) })
+      if (isStaged) rig.describe('orders', 3)
+      const batches = [0, 1, 2].flatMap((index) => rig.batches(topic, index))
+      expect(batches.length).toBeGreaterThan(2)
+      expect(counted).toBe(batches.reduce((sum, { byteLength }) => sum + byteLength, 0))
+    }
+  })
+
   test('a partition without a leader gets none while another has one', () => {
     const rig = new AccumulatorRig({ batchSize: 1000 })
     const topic = rig.describe('orders', 3, [-1, 1, -1])
