@@ -19,8 +19,6 @@ export interface LogLine {
   readonly message: string
 }
 
-export type AnyOptions = Partial<ProducerOptions<never, never>>
-
 export class Stage {
   readonly logs: LogLine[] = []
   /** Violations that the test provokes, as parts of their text. */
