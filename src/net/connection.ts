@@ -53,6 +53,8 @@ export interface ConnectionOptions {
 }
 
 const MAX_FRAME_BYTES = 104_857_600
+// In front of every frame.
+const FRAME_SIZE_BYTES = 4
 
 export class Connection {
   readonly brokerName: string
@@ -247,7 +249,7 @@ export class Connection {
     this.#lastUsedAt = this.#clock.now()
     this.#restIfIdle()
     if (clientMustHold(oldest.api.key, version)) this.#throttle(response as { readonly throttleTimeMs: number })
-    this.#tell(() => oldest.exchange.onAnswer(response))
+    this.#tell(() => oldest.exchange.onAnswer(response, FRAME_SIZE_BYTES + frame.length))
   }
 
   #onStrayAnswer(correlationId: number, oldest: Pending | undefined): void {

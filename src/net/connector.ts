@@ -58,7 +58,9 @@ export class Connector {
       memory.retryAt = 0
       memory.lastError = undefined
       this.#open++
+      this.#options.watch?.connectionOpened()
       connection.onClosed = (cause) => {
+        this.#options.watch?.connectionClosed()
         this.#oneLess()
         onClosed(connection, cause)
       }

@@ -10,7 +10,8 @@ export interface Exchange<Response> {
    * come after `onAnswer` on a stream that is not a socket.
    */
   onWritten?(): void
-  onAnswer(response: Response): void
+  /** @param bytes of the answer's frame, its size in front included */
+  onAnswer(response: Response, bytes: number): void
   /**
    * The connection has ended and reads no segment any more, or the request could not even begin.
    * @param mayBeOnTheWire False: not one byte was given to the socket, so the broker cannot have seen the request.

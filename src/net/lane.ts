@@ -149,9 +149,9 @@ export class Lane {
         exchange.onWritten?.()
         this.#landed(connection)
       },
-      onAnswer: (response) => {
+      onAnswer: (response, bytes) => {
         this.#flying--
-        exchange.onAnswer(response)
+        exchange.onAnswer(response, bytes)
         this.#landed(connection)
       },
       // Either the connection has ended, and #unwritten with it, or the request could not be encoded.

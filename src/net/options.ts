@@ -13,6 +13,13 @@ export interface BrokerAddress extends Address {
 
 export type BrokerAddressMapper = (host: string, port: number, nodeId: number) => { host: string; port: number }
 
+export interface ConnectionWatch {
+  /** The handshake is over. */
+  connectionOpened(): void
+  /** One that was opened has ended, whoever ended it. */
+  connectionClosed(): void
+}
+
 /** The meaning of each stands in the producer's option table. */
 export interface NetOptions {
   readonly bootstrapServers: readonly Address[]
@@ -32,6 +39,8 @@ export interface NetOptions {
   readonly allowAutoTopicCreation: boolean
   readonly brokerAddressMapper: BrokerAddressMapper | undefined
   readonly dial: Dial
+  /** Told of every connection, for the metrics. */
+  readonly watch?: ConnectionWatch | undefined
   readonly clock: Clock
   /** From 0 up to but not 1, as `Math.random`. */
   readonly random: () => number

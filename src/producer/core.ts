@@ -11,6 +11,7 @@ import { type KafkaError, kafkaError } from '../errors.ts'
 import { consoleLog, type RateLimitedLog, rateLimited } from '../logger.ts'
 import { BrokerPool } from '../net/broker-pool.ts'
 import { Cluster } from '../net/cluster.ts'
+import type { TopicMetadata } from '../net/topics.ts'
 import { Crc32cKernel } from '../protocol/crc32c.ts'
 import { Accumulator } from './accumulator.ts'
 import { Arena } from './arena.ts'
@@ -85,7 +86,7 @@ export class Core {
     if (kernel.refusal !== undefined) log.info({ kind: kernel.kind, err: kernel.refusal }, 'no fast CRC-32C here')
     const arena = new Arena(kernel.arena, bufferMemory, batchSize, () => this.askForTurn())
     const slots = new SlotsPool()
-    const net = { ...options, clock, log }
+    const net = { ...options, clock, log, watch: this.metrics }
     this.pool = new BrokerPool(net)
     this.cluster = new Cluster(this.pool, net)
     this.settleQueue = new SettleQueue(
@@ -210,7 +211,7 @@ export class Core {
     for (const topic of this.#newTopics) {
       const metadata = this.cluster.topic(topic.name)
       this.cluster.track(topic.name)
-      if (metadata !== undefined) this.#leaders.update(topic, metadata, this.clock.now())
+      if (metadata !== undefined) this.#describe(topic, metadata, this.clock.now())
       else this.deadlines.expect(this.expiry.stagedEndsAt(topic))
     }
     this.#newTopics.clear()
@@ -232,12 +233,18 @@ export class Core {
       const topic = this.accumulator.topics.get(name)
       if (topic === undefined) continue
       const metadata = this.cluster.topic(name)
-      if (metadata !== undefined) this.#leaders.update(topic, metadata, now)
+      if (metadata !== undefined) this.#describe(topic, metadata, now)
       else this.expiry.topicIsGone(topic)
     }
     this.topicWaits.look(changed)
     this.#askForMissingPartitions()
     this.askForTurn()
+  }
+
+  #describe(topic: Topic, metadata: TopicMetadata, now: number): void {
+    const first = topic.staged[0]
+    if (first !== undefined) this.metrics.metadataWaited(now - first.batch.createdAt)
+    this.#leaders.update(topic, metadata, now)
   }
 
   /** Records wait for a partition that this answer did not have (any more): the next one may (the cluster spaces them). */

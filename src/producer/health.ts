@@ -31,11 +31,7 @@ export function healthOf(core: Core): ProducerHealth {
 export function metricsOf(core: Core): ProducerMetrics {
   const { accumulator, cluster, clock, line, options, generations } = core
   let requestsInFlight = 0
-  let connectionCount = 0
-  for (const { net } of core.sender.lanes) {
-    requestsInFlight += net.flyingCount
-    if (net.state.kind === 'open') connectionCount++
-  }
+  for (const { net } of core.sender.lanes) requestsInFlight += net.flyingCount
   return core.metrics.snapshot({
     requestsInFlight,
     metadataAgeMs: cluster.lastSuccessAt === 0 ? 0 : clock.now() - cluster.lastSuccessAt,
@@ -43,6 +39,6 @@ export function metricsOf(core: Core): ProducerMetrics {
     bufferTotalBytes: options.bufferMemory,
     bufferAvailableBytes: Math.max(0, options.bufferMemory - accumulator.arena.used),
     recordsPending: generations.outstanding,
-    connectionCount,
+    connectionCount: core.metrics.connectionCount,
   })
 }

@@ -142,6 +142,12 @@ export class Metrics {
     this.#all.at(this.#window()).connectionsClosed.add(1)
   }
 
+  /** Ready and not closed yet, to whichever broker and for whatever. */
+  get connectionCount(): number {
+    const { connectionsOpened, connectionsClosed } = this.#all.at(this.#window())
+    return connectionsOpened.total - connectionsClosed.total
+  }
+
   /** One pass of the I/O loop over what is ready. */
   passed(tookMs: number): void {
     const all = this.#all.at(this.#window())

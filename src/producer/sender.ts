@@ -113,6 +113,7 @@ export class Sender {
     const now = this.#clock.now()
     this.#endBackoffs(now)
     for (const lane of this.#lanes.values()) if (lane.due.length > 0) this.#pump(lane, now)
+    this.#parts.metrics.passed(this.#clock.now() - now)
   }
 
   stop(): void {
@@ -227,7 +228,7 @@ export class Sender {
       { version, timeoutMs: requestTimeoutMs, expectsAnswer: acks !== 0 },
       {
         onWritten: () => this.#onWritten(request),
-        onAnswer: (response) => this.#onAnswer(request, response),
+        onAnswer: (response, bytes) => this.#onAnswer(request, response, bytes),
         onFailed: (error, mayBeOnTheWire) => this.#onFailed(request, error, mayBeOnTheWire),
       },
     )
@@ -266,11 +267,11 @@ export class Sender {
     this.#afterAnswer(request, now)
   }
 
-  #onAnswer(request: FlyingRequest, response: ProduceResponse): void {
+  #onAnswer(request: FlyingRequest, response: ProduceResponse, bytes: number): void {
     const now = this.#clock.now()
     const { lane } = request
     lane.isAnswered = true
-    this.#parts.metrics.requestAnswered(lane.net.nodeId, now - request.sentAt, response.throttleTimeMs)
+    this.#parts.metrics.requestAnswered(lane.net.nodeId, now - request.sentAt, response.throttleTimeMs, bytes)
     for (const answer of response.responses) {
       const group = groupOf(request, answer.name, answer.topicId)
       if (group === undefined) continue

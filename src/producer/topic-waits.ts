@@ -63,8 +63,10 @@ export class TopicWaits {
       if (!changed.has(wait.topic)) continue
       const infos = this.#infosOf(wait.topic)
       const error = this.#core.cluster.topicError(wait.topic)
-      if (infos !== undefined) this.#end(wait, () => wait.resolve(infos))
-      else if (error !== undefined && !error.retriable) {
+      if (infos !== undefined) {
+        this.#core.metrics.metadataWaited(this.#core.clock.now() - wait.since)
+        this.#end(wait, () => wait.resolve(infos))
+      } else if (error !== undefined && !error.retriable) {
         const failure = kafkaError(error.name, `the cluster refuses topic ${wait.topic}: ${error.meaning}`, {
           topic: wait.topic,
         })

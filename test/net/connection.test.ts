@@ -171,8 +171,8 @@ describe('many requests', () => {
     const first = outcomes.of('a')
     connection.exchange(probe, { value: 1 }, answered, {
       ...first,
-      onAnswer(response) {
-        first.onAnswer(response)
+      onAnswer(response, bytes) {
+        first.onAnswer(response, bytes)
         connection.exchange(probe, { value: 2 }, answered, outcomes.of('b'))
       },
     })

@@ -33,6 +33,8 @@ export type Said = Partial<Omit<PartitionProduceResponse, 'baseOffset' | 'logApp
 }
 
 const NOBODY = { leaderId: -1, leaderEpoch: -1 }
+// What the metrics are told; no test here looks at it.
+const ANSWER_BYTES = 100
 
 export class FakeRequest {
   readonly lane: FakeLane
@@ -104,7 +106,7 @@ export class FakeRequest {
         partitionResponses: [partitionResponse(each, index)],
       }
     })
-    this.#exchange.onAnswer({ responses, throttleTimeMs, nodeEndpoints })
+    this.#exchange.onAnswer({ responses, throttleTimeMs, nodeEndpoints }, ANSWER_BYTES)
   }
 
   /** The same error for every batch. */
