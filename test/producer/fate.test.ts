@@ -120,6 +120,8 @@ describe('five in flight, one refused for the moment', () => {
   test('a checksum that did not arrive well is made anew, over the same bytes', async () => {
     const stage = await proven()
     const [a] = await stage.fly('a')
+    // What was wrong with it: byte 17 is the first of the checksum.
+    a!.request.only.view[17]! ^= 0xff
     a!.request.refuse(2)
     await stage.pass(BACKOFF_MS)
     expect(stage.lane1.newest.only.bytes).toEqual(a!.request.only.bytes)
@@ -468,6 +470,8 @@ describe('too large', () => {
       5_000, 4_000, 7_000,
     ])
     expect(batches.map(({ maxTimestamp }) => maxTimestamp.toNumber())).toEqual([5_000, 4_000, 7_000])
+    // The base stays, so that no delta takes more bytes than before.
+    expect(batches.map(({ baseTimestamp }) => baseTimestamp.toNumber())).toEqual([5_000, 5_000, 5_000])
     await finish(stage)
   })
 
@@ -606,6 +610,19 @@ describe('errors of single records', () => {
     expect(sent.map(({ outcome }) => outcome)).toEqual(Array(2).fill('INVALID_RECORD, persisted no'))
     expect(stage.wire(before)).toEqual([])
     stage.expectEmpty()
+  })
+
+  test('the rest keeps the timestamps of its records, and their base', async () => {
+    const stage = await proven()
+    for (const timestamp of [5_000, 9_000, 4_000]) stage.send({ timestamp })
+    await stage.pass(1)
+    stage.lane1.newest.refuse(INVALID_RECORD, { recordErrors: recordErrors([0, 'x']) })
+    await stage.settle()
+    const { batch } = stage.lane1.newest.only
+    expect(batch.baseTimestamp.toNumber()).toBe(5_000)
+    expect(batch.maxTimestamp.toNumber()).toBe(9_000)
+    expect(batch.records!.map(({ timestamp }) => timestamp.toNumber())).toEqual([9_000, 4_000])
+    await finish(stage)
   })
 
   test('what flies behind goes again behind the rest', async () => {

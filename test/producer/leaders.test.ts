@@ -123,6 +123,17 @@ describe('another leader', () => {
     expect(wireOf(lane2)).toEqual(['epoch 0 sequence 1: a'])
   })
 
+  test('a newer epoch of the same leader ends the back-off too: it has not refused us', async () => {
+    const stage = await proven()
+    const [a] = await stage.fly('a')
+    a!.request.refuse(NOT_LEADER)
+    await stage.settle()
+    expect(stage.flying).toEqual([])
+    stage.describe('topic', [{ leader: 1, epoch: 1 }])
+    await stage.settle()
+    expect(stage.wire(2)).toEqual(['epoch 0 sequence 1: a'])
+  })
+
   test('other partitions of the topic do not wait with the one that moves', async () => {
     const stage = new OnePartition()
     stage.describe('topic', [1, 1])

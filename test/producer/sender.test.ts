@@ -191,6 +191,16 @@ describe('lingerMs', () => {
     expect(stage.wire(2)).toEqual(['epoch 0 sequence 2: later'])
   })
 
+  test('flush overrides it for an open batch that nothing follows', async () => {
+    const stage = await lingering()
+    stage.send({ value: 'a' })
+    await stage.settle()
+    stage.core.generations.flush(() => {})
+    stage.core.askForTurn()
+    await stage.settle()
+    expect(stage.wire(1)).toEqual(['epoch 0 sequence 1: a'])
+  })
+
   test('closing overrides it', async () => {
     const stage = await lingering()
     stage.send({ value: 'a' })
@@ -218,6 +228,18 @@ describe('lingerMs', () => {
     for (const request of stage.flying) request.answer()
     expect(sent.at(-1)!.settledCount).toBe(1)
     stage.expectEmpty()
+  })
+
+  test('even for part-filled batches of other partitions', async () => {
+    const producer = { lingerMs: 10_000, bufferMemory: 32 * KIB, batchSize: 8 * KIB }
+    const stage = new OnePartition({ producer })
+    stage.describe('topic', [1, 1])
+    stage.send({ partition: 1, value: 'small' })
+    await stage.settle()
+    expect(stage.flying).toEqual([])
+    while (stage.core.line.isEmpty) stage.send({ partition: 0, value: 'x'.repeat(7_000) })
+    await stage.settle()
+    expect(stage.flying.flatMap(placesOf)).toContain('topic-1')
   })
 
   test('a retry does not linger', async () => {
@@ -652,14 +674,14 @@ describe('the metrics', () => {
 
   test('count a record as sent once, however often its batch flies', async () => {
     const stage = await proven()
-    const [a, b] = await stage.fly('a', 'b')
-    a!.request.refuse(NOT_ENOUGH_REPLICAS)
-    b!.request.refuse(45)
-    await stage.pass(BACKOFF_MS)
+    const [, b] = await stage.fly('a', 'b')
     stage.lane1.drop(() => false)
     stage.lane1.open()
     await stage.pass(BACKOFF_MS)
     stage.lane1.newest.answer()
+    await stage.pass(1)
+    stage.lane1.newest.refuse(NOT_ENOUGH_REPLICAS)
+    await stage.pass(BACKOFF_MS)
     await stage.settle()
     expect(b!.sent.outcome).toBe('out')
     expect(sentTotal(stage)).toBe(3)
