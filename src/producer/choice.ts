@@ -49,6 +49,7 @@ export class Choice {
       const hash = murmur2Ascii(key)
       return javaKeyed(hash === NOT_ASCII ? murmur2(Buffer.from(key, 'utf8')) : hash, count)
     }
+    if (partitioner === 'random' || partitioner === 'roundRobin') return -1
     const bytes = key === null ? null : typeof key === 'string' ? Buffer.from(key, 'utf8') : key
     return this.#other(partitioner, topic, bytes, record)
   }
