@@ -126,7 +126,7 @@ export class Accumulator {
     generation: Generation,
     createdAt: number,
   ): boolean {
-    if (topic.metadata === null) {
+    if (topic.metadata === null || topic.isUnstaging) {
       return this.#staging.add(
         topic,
         explicitPartition,

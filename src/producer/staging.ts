@@ -59,14 +59,18 @@ export class Staging {
 
   /** The topic is known now: its records go to their partitions, in the order they came. */
   unstage(topic: Topic): void {
-    const all = topic.staged
-    topic.staged = []
-    for (const staged of all) {
-      const { batch } = staged
-      if (batch.settlement !== null) continue
-      recut(batch, (view) => this.#place(topic, staged, view))
-      this.#accumulator.dissolve(batch)
+    topic.isUnstaging = true
+    while (topic.staged.length > 0) {
+      const all = topic.staged
+      topic.staged = []
+      for (const staged of all) {
+        const { batch } = staged
+        if (batch.settlement !== null) continue
+        recut(batch, (view) => this.#place(topic, staged, view))
+        this.#accumulator.dissolve(batch)
+      }
     }
+    topic.isUnstaging = false
   }
 
   #place(topic: Topic, { batch, partitions, records }: Staged, view: RecordView): void {
@@ -79,6 +83,8 @@ export class Staging {
         this.#refuse(batch, view.index, error as KafkaError)
         return
       }
+      // The user's partitioner may have aborted the very wait of this record.
+      if (batch.slots.isGone(view.index)) return
       if (index < 0) {
         isKeyless = true
         index = this.#choice.keyless(topic)

@@ -27,6 +27,8 @@ export class Topic {
   /** Partitions that records ask for and the metadata does not have (yet, or any more). */
   readonly missing = new Map<number, Partition>()
   staged: Staged[] = []
+  /** Its staged records are on their way to their partitions: what a partitioner of the user's own sends meanwhile stands behind them. */
+  isUnstaging = false
   readonly keyless: KeylessPartitioner
   /** The most bytes that a batch of this topic may have: `batchSize`, halved each time the broker finds one too large. */
   batchBytesMax: number

@@ -238,6 +238,36 @@ describe("with a partitioner of the user's own", () => {
     expect(recordsOf(topic.partitions[1]!.open!).map(({ key }) => key && [...key])).toEqual([null, [0xc3, 0xbc]])
   })
 
+  test('one that sends while staged records move: what it sends comes behind them, as it was sent behind them', () => {
+    let sent = 0
+    const partitioner: PartitionerFunction = () => {
+      if (sent < 3) rig.add({ value: `sent inside ${++sent}` })
+      return 0
+    }
+    const rig: AccumulatorRig = new AccumulatorRig({ partitioner, batchSize: 4096 })
+    const values = Array.from({ length: 30 }, (_, i) => `staged ${i} `.padEnd(500, '.'))
+    for (const value of values) rig.add({ value })
+    const topic = rig.describe('orders', 1)
+    expect(rig.values(topic, 0).slice(0, 30)).toEqual(values)
+    expect(rig.values(topic, 0).slice(30).sort()).toEqual(['sent inside 1', 'sent inside 2', 'sent inside 3'])
+    expect(topic.staged).toEqual([])
+    rig.add({ value: 'afterwards' })
+    expect(rig.values(topic, 0).at(-1)).toBe('afterwards')
+  })
+
+  test('one that ends the wait of its own record, by its signal: the record is left out', () => {
+    const partitioner: PartitionerFunction = (_topic, _key, record) => {
+      if (record === 'ends') staged.slots.takeKind(1)
+      return 0
+    }
+    const rig: AccumulatorRig = new AccumulatorRig({ partitioner })
+    for (const record of ['a', 'ends', 'c']) rig.add({ value: record, record })
+    const staged = rig.accumulator.topic('orders').staged[0]!.batch
+    const topic = rig.describe('orders', 1)
+    expect(rig.values(topic, 0)).toEqual(['a', 'c'])
+    expect(topic.partitions[0]!.open!.goneCount).toBe(0)
+  })
+
   test('one that fails for a record fails that record, and the others go their way', () => {
     const partitioner: PartitionerFunction = (_topic, _key, record) => {
       if (record === 'wrong') throw new Error('its own')
