@@ -83,7 +83,7 @@ export class Staging {
         this.#refuse(batch, view.index, error as KafkaError)
         return
       }
-      // The user's partitioner may have aborted the very wait of this record.
+      // The user's partitioner may have ended the wait of this very record: it has settled.
       if (batch.slots.isGone(view.index)) return
       if (index < 0) {
         isKeyless = true
@@ -103,6 +103,7 @@ export class Staging {
   /** Its partitioner failed: the record settles on its own, and the batch does without it. */
   #refuse(batch: Batch, index: number, error: KafkaError): void {
     const { slots } = batch
+    if (slots.isGone(index)) return
     this.#hooks.onRefused(slots.takeKind(index), slots.first[index], slots.second[index], error, batch.generation)
     slots.first[index] = undefined
     slots.second[index] = undefined

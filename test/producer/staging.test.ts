@@ -255,18 +255,27 @@ describe("with a partitioner of the user's own", () => {
     expect(rig.values(topic, 0).at(-1)).toBe('afterwards')
   })
 
-  test('one that ends the wait of its own record, by its signal: the record is left out', () => {
-    const partitioner: PartitionerFunction = (_topic, _key, record) => {
-      if (record === 'ends') staged.slots.takeKind(1)
-      return 0
-    }
-    const rig: AccumulatorRig = new AccumulatorRig({ partitioner })
-    for (const record of ['a', 'ends', 'c']) rig.add({ value: record, record })
-    const staged = rig.accumulator.topic('orders').staged[0]!.batch
-    const topic = rig.describe('orders', 1)
-    expect(rig.values(topic, 0)).toEqual(['a', 'c'])
-    expect(topic.partitions[0]!.open!.goneCount).toBe(0)
-  })
+  test.each([
+    ['', false],
+    [' and then throws', true],
+  ])(
+    'one that ends the wait of its own record, by its signal%s: the record is left out, and settles no second time',
+    (_, throws) => {
+      const partitioner: PartitionerFunction = (_topic, _key, record) => {
+        if (record !== 'ends') return 0
+        staged.slots.takeKind(1)
+        if (throws) throw new Error('its own')
+        return 0
+      }
+      const rig: AccumulatorRig = new AccumulatorRig({ partitioner })
+      for (const record of ['a', 'ends', 'c']) rig.add({ value: record, record })
+      const staged = rig.accumulator.topic('orders').staged[0]!.batch
+      const topic = rig.describe('orders', 1)
+      expect(rig.values(topic, 0)).toEqual(['a', 'c'])
+      expect(topic.partitions[0]!.open!.goneCount).toBe(0)
+      expect(rig.refused).toEqual([])
+    },
+  )
 
   test('one that fails for a record fails that record, and the others go their way', () => {
     const partitioner: PartitionerFunction = (_topic, _key, record) => {
