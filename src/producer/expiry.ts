@@ -110,7 +110,7 @@ export class Expiry {
 
   /** Settles a batch wherever it is; `error` is given the truth about its being in the log. */
   abandon(batch: Batch, error: KafkaError): void {
-    const { fate, accumulator, cluster } = this.#core
+    const { fate, accumulator, cluster, topicWaits } = this.#core
     const { partition } = batch
     const persisted: Persisted = batch.state === 'flying' || batch.isUnclear ? 'possibly' : 'no'
     const told = persisted === error.persisted ? error : withPersisted(error, persisted, batch)
@@ -126,7 +126,7 @@ export class Expiry {
     topic.staged = topic.staged.filter((staged) => staged.batch !== batch)
     // Nobody waits for it any more: the next record asks anew.
     if (topic.staged.length === 0 && topic.metadata === null) {
-      cluster.untrack(topic.name)
+      if (!topicWaits.isWaitedFor(topic.name)) cluster.untrack(topic.name)
       topic.hasAskedForNearNames = false
       if (topic.isIdle && topic.partitions.length === 0) accumulator.forget(topic)
     }

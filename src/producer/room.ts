@@ -1,8 +1,7 @@
 // `ready()`: when is there room again? And the two water marks between which the answer lies.
 // From: producer.ts (`enqueue` answers with `isAmple`, `ready` waits). To: whoever awaits `ready()`.
 //
-// Full above a half, ample again below three eighths: between the two `enqueue` keeps saying what it said, so that a loop does not
-// start and stop with every batch.
+// Ample up to a half; whoever found it full is called back below three eighths, so that a loop does not start and stop with every batch.
 
 import type { KafkaError } from '../errors.ts'
 import type { Core } from './core.ts'

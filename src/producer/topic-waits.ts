@@ -42,6 +42,12 @@ export class TopicWaits {
     return answer.finally(release)
   }
 
+  /** Whether the cluster has to go on asking for the topic although no record needs it. */
+  isWaitedFor(topic: string): boolean {
+    for (const wait of this.#waits) if (wait.topic === topic) return true
+    return false
+  }
+
   #infosOf(name: string): readonly PartitionInfo[] | undefined {
     const metadata = this.#core.cluster.topic(name)
     if (metadata === undefined) return undefined
@@ -101,7 +107,7 @@ export class TopicWaits {
       )
       this.#end(wait, () => wait.reject(error))
       const topic = this.#core.accumulator.topics.get(wait.topic)
-      if (topic === undefined || topic.isIdle) cluster.untrack(wait.topic)
+      if ((topic === undefined || topic.isIdle) && !this.isWaitedFor(wait.topic)) cluster.untrack(wait.topic)
     }
     return next
   }
