@@ -107,8 +107,17 @@ export class NumberedStream {
     await until('every record has settled', WAIT, () => this.#unsettledCount === 0 || undefined)
   }
 
-  /** Compares every byte of the topic with what was sent and what was answered. */
-  async compareWithLog(bootstrapServers: string): Promise<LogFaults> {
+  /** Partitions that records from this number on were acknowledged in. */
+  partitionsSince(number: number): ReadonlySet<number> {
+    const fates = this.fates.slice(number)
+    return new Set(fates.flatMap((fate) => (fate?.kind === 'acknowledged' ? [fate.partition] : [])))
+  }
+
+  /**
+   * Compares every byte of the topic with what was sent and what was answered.
+   * @param since Records before this number are not looked at: the topic was made again.
+   */
+  async compareWithLog(bootstrapServers: string, since = 0): Promise<LogFaults> {
     const faults = { ...NO_FAULTS }
     const placeOf = new Map<number, string>()
     const lastOf = new Map<number, number>()
@@ -119,6 +128,7 @@ export class NumberedStream {
         faults.strange++
         continue
       }
+      if (number < since) continue
       if (placeOf.has(number)) {
         faults.doubled++
         continue
@@ -128,6 +138,7 @@ export class NumberedStream {
       placeOf.set(number, `${partition}:${offset}`)
     }
     for (const [number, fate] of this.fates.entries()) {
+      if (number < since) continue
       const place = placeOf.get(number)
       if (fate?.kind === 'acknowledged' && place !== `${fate.partition}:${fate.offset}`) faults.lost++
       if (fate?.kind === 'failed' && fate.error.persisted === 'no' && place !== undefined) faults.denied++
