@@ -98,15 +98,22 @@ export class FakeRequest {
     this.lane.flyingCount--
     const usesIds = this.options.version > 12
     const responses = said.map((each, i) => {
-      const sent = this.batches.find(({ topic, index }) => topic === each.topic && index === each.index)
-      const { topic, topicId, index } = sent ?? this.batches[i] ?? this.batches[0]!
+      const { topic, topicId, index } = this.#meant(each, i)
       return {
-        name: usesIds ? '' : (each.topic ?? topic),
+        name: usesIds ? '' : topic,
         topicId: usesIds ? topicId : new Uint8Array(16),
         partitionResponses: [partitionResponse(each, index)],
       }
     })
     this.#exchange.onAnswer({ responses, throttleTimeMs, nodeEndpoints }, ANSWER_BYTES)
+  }
+
+  /** Without a topic of its own an entry is for the batch in its place. A topic that nobody asked about has an id that nobody has. */
+  #meant({ topic }: Said, i: number): Pick<SentBatch, 'topic' | 'topicId' | 'index'> {
+    if (topic === undefined) return this.batches[i] ?? this.batches[0]!
+    return (
+      this.batches.find((sent) => sent.topic === topic) ?? { topic, topicId: new Uint8Array(16).fill(255), index: 0 }
+    )
   }
 
   /** The same error for every batch. */

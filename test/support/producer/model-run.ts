@@ -26,6 +26,8 @@ type Actions = readonly (readonly [weight: number, action: () => void | Promise<
 
 const NODES = [1, 2, 3]
 const TOPICS = ['a', 'b']
+// One topic has an id: requests go by id or by name, whatever is in them.
+const TOPIC_IDS = new Map([['b', new Uint8Array(16).fill(7)]])
 const PARTITIONS_EACH = 2
 export const DELIVERY_TIMEOUT_MS = 20_000
 export const REQUEST_TIMEOUT_MS = 3_000
@@ -285,14 +287,17 @@ export class ModelRun {
     if (random.chance(0.3)) this.#tell(partition.topic)
   }
 
+  /** Metadata arrives. Now and then a leader is missing in it, or a partition. */
   #tell(topic: string, isCalm = false): void {
+    const { random } = this
     const specs = this.partitions
       .filter((each) => each.topic === topic)
       .map(({ leader, leaderEpoch }) => ({
-        leader: !isCalm && this.random.chance(0.05) ? -1 : leader,
+        leader: !isCalm && random.chance(0.05) ? -1 : leader,
         epoch: leaderEpoch,
       }))
-    this.stage.describe(topic, specs)
+    if (!isCalm && random.chance(0.05)) specs.pop()
+    this.stage.describe(topic, specs, TOPIC_IDS.get(topic))
   }
 
   /** All goes well until nothing is out; then a day without records, after which the leaders have forgotten who wrote. */
