@@ -15,7 +15,9 @@ async function run(seed: number, options: ModelOptions = {}): Promise<ModelRun> 
   const model = new ModelRun(seed, options)
   await model.run()
   model.stage.expectEmpty()
-  expect(model.stage.log.at('error')).toEqual([])
+  // The user's callbacks throw now and then; nothing of ours does.
+  const faults = model.stage.log.at('error').map(({ message }) => message)
+  expect(faults.filter((message) => !message.startsWith('a delivery callback threw'))).toEqual([])
   return model
 }
 

@@ -47,6 +47,7 @@ export class ModelRun {
   /** Left behind by connections that have ended, one list for each. */
   #leftBehind: FakeRequest[][] = []
   #flushesOut = 0
+  #isUserActive = true
 
   constructor(seed: number, { steps = 400, faults = 0.15, producer, ...options }: ModelOptions = {}) {
     this.seed = seed
@@ -74,12 +75,14 @@ export class ModelRun {
   /** Ends when all is settled in peace. */
   async run(): Promise<void> {
     await this.#live(this.#steps, [...this.#doings, ...this.#happenings])
+    this.#isUserActive = false
     await this.#calmDown()
   }
 
   /** Ends with `close`, in the midst of everything. */
   async runAndClose(): Promise<CloseReport> {
     await this.#live(this.#steps, [...this.#doings, ...this.#happenings])
+    this.#isUserActive = false
     const timeoutMs = this.random.pick([0, 100, 5_000])
     let report: CloseReport | undefined
     void closeCore(this.stage.core, timeoutMs).then((closed) => {
@@ -144,8 +147,18 @@ export class ModelRun {
       const member = random.chance(0.5) ? 'send' : 'enqueue'
       const sentAt = stage.clock.now()
       const record = { topic, value, partition: null as never, ...where }
-      this.records.push({ id, sentAt, sent: stage.send(record, member) })
+      const sent = stage.send(record, member)
+      this.records.push({ id, sentAt, sent })
+      sent.onSettled = () => this.#callBack()
     }
+  }
+
+  /** A callback does what it likes. */
+  #callBack(): void {
+    if (!this.#isUserActive) return
+    if (this.random.chance(0.03)) this.#send()
+    if (this.random.chance(0.01)) this.#flush()
+    if (this.random.chance(0.01)) throw new Error('a fault of the user')
   }
 
   #flush(): void {

@@ -26,6 +26,8 @@ export class Sent {
   metadata: RecordMetadata | undefined
   error: KafkaError | undefined
   settledAt = 0
+  /** The user's code, called as the record settles. */
+  onSettled: () => void = () => {}
 
   /** `'offset 7'`, `'INVALID_RECORD, persisted no'`, or `'out'`. */
   get outcome(): string {
@@ -166,6 +168,7 @@ export class Stage {
       sent.settledAt = this.clock.now()
       sent.error = error ?? undefined
       sent.metadata = metadata ?? undefined
+      sent.onSettled()
     }
     const { intake, taking } = this.core
     intake.prepare({ topic: 'topic', partition: 0, value: 'value', ...record }, this.#prepared)
