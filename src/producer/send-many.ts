@@ -33,6 +33,8 @@ export class SendMany implements SlotGroup, Waiter {
   waitingSince: number
   readonly #core: Core
   readonly #records: readonly unknown[]
+  // Of the call: whatever is done to the array afterwards, so many records were accepted and must settle.
+  readonly #count: number
   readonly #results: (RecordMetadata | KafkaError)[]
   readonly #resolve: (results: RecordMetadata[]) => void
   readonly #reject: (error: SendManyError<RecordMetadata>) => void
@@ -52,16 +54,17 @@ export class SendMany implements SlotGroup, Waiter {
   ) {
     this.#core = core
     this.#records = records
-    this.#results = new Array(records.length)
+    this.#count = records.length
+    this.#results = new Array(this.#count)
     this.#resolve = resolve
     this.#reject = reject
     this.waitingSince = now
     this.generation = core.generations.current
-    core.generations.acceptInto(this.generation, records.length)
+    core.generations.acceptInto(this.generation, this.#count)
   }
 
   get recordCount(): number {
-    return this.#records.length - this.#next
+    return this.#count - this.#next
   }
 
   get topicName(): string {
@@ -71,7 +74,7 @@ export class SendMany implements SlotGroup, Waiter {
   /** Takes records until there is no room; true: all were taken. */
   tryEnter(): boolean {
     const core = this.#core
-    for (; this.#next < this.#records.length; this.#next++) {
+    for (; this.#next < this.#count; this.#next++) {
       const now = core.intake.now()
       if (!(this.#isPrepared ? this.#decide() : this.#prepare())) continue
       if (!core.taking.add(this.#prepared, SLOT_GROUP, this, this.#next, this.generation, now)) return false
@@ -115,7 +118,7 @@ export class SendMany implements SlotGroup, Waiter {
   giveUp(reason: GiveUpReason, waitedMs: number): void {
     this.isGone = true
     const error = waitError(reason, this.#prepared.topic, waitedMs)
-    for (; this.#next < this.#records.length; this.#next++) {
+    for (; this.#next < this.#count; this.#next++) {
       this.#refuse(error)
       this.#isPrepared = false
     }
@@ -125,7 +128,7 @@ export class SendMany implements SlotGroup, Waiter {
     this.#results[index] = error ?? metadata!
     if (error !== null) this.#failedCount++
     this.#settledCount++
-    if (this.#settledCount < this.#records.length) return
+    if (this.#settledCount < this.#count) return
     if (this.#failedCount === 0) this.#resolve(this.#results as RecordMetadata[])
     else this.#reject(new SendManyError<RecordMetadata>(this.#results))
   }
