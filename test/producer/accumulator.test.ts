@@ -165,7 +165,7 @@ describe('closing', () => {
         fc.constantFrom(1, 1000, 5000, 16_384, 20_000),
         fc.array(fc.tuple(anyValue, fc.constantFrom('x', 'é')), { maxLength: 60 }),
         (batchSize, values) => {
-          const rig = new AccumulatorRig({ batchSize })
+          const rig = new AccumulatorRig({ batchSize, bufferMemory: 2 * 1_048_576 })
           const topic = rig.describe('orders', 1)
           for (const [length, character] of values) {
             expect(rig.add({ value: character.repeat(length / (character === 'x' ? 1 : 2)) })).toBe(true)

@@ -321,7 +321,7 @@ test('regions that are out never overlap, used is their exact sum, and each that
         expect(overlaps).toEqual([])
       }
     }),
-    { numRuns: 300 },
+    { numRuns: 150 },
   )
 })
 

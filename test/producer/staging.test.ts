@@ -180,7 +180,9 @@ describe('once it is known', () => {
         fc.constantFrom(1, 1000, 5000, 65_536),
         fc.array(anyStaged, { minLength: 1, maxLength: 80 }),
         (partitioner, batchSize, given) => {
-          const [staged, direct] = [1, 2].map(() => new AccumulatorRig({ partitioner, batchSize, random: () => 0.5 }))
+          const [staged, direct] = [1, 2].map(
+            () => new AccumulatorRig({ partitioner, batchSize, bufferMemory: 524_288, random: () => 0.5 }),
+          )
           direct!.describe('orders', 4)
           for (const rig of [staged!, direct!]) {
             for (const { record, isText, partition } of given) {
@@ -207,7 +209,7 @@ describe('once it is known', () => {
           )
         },
       ),
-      { numRuns: 80 },
+      { numRuns: 50 },
     )
   })
 })
