@@ -1,6 +1,8 @@
 // What becomes of batches after an attempt: the walks through failures, from the wire's side. The producer is whole but for its network.
-import { describe, expect, test } from 'vitest'
-import { OnePartition } from '../support/producer/stage.ts'
+import { afterEach, describe, expect, test } from 'vitest'
+import { expectNothingLeft, OnePartition } from '../support/producer/stage.ts'
+
+afterEach(expectNothingLeft)
 
 const NOT_LEADER = 6
 const TIMED_OUT = 7
@@ -20,15 +22,6 @@ async function proven(options?: ConstructorParameters<typeof OnePartition>[0]): 
   const stage = new OnePartition(options)
   await stage.prove()
   return stage
-}
-
-/** Answers whatever flies, and what follows, until all is settled. */
-async function finish(stage: OnePartition): Promise<void> {
-  for (let i = 0; i < 50 && stage.core.generations.outstanding > 0; i++) {
-    for (const request of stage.flying) request.answer()
-    await stage.pass(BACKOFF_MS)
-  }
-  stage.expectEmpty()
 }
 
 describe('five in flight, one refused for the moment', () => {
@@ -54,7 +47,7 @@ describe('five in flight, one refused for the moment', () => {
     expect(stage.lane1.requests.slice(before + 1).map(({ only }) => only.bytes)).toEqual(
       [c, d, e].map((each) => each!.request.only.bytes),
     )
-    await finish(stage)
+    await stage.finish()
     for (const { sent } of [a!, b!, c!, d!, e!]) expect(sent.settledCount).toBe(1)
   })
 
@@ -70,7 +63,7 @@ describe('five in flight, one refused for the moment', () => {
     stage.lane1.newest.answer([{ baseOffset: 1 }])
     expect(a!.sent.outcome).toBe('offset 1')
     expect(b!.sent.outcome).toBe('offset 2')
-    await finish(stage)
+    await stage.finish()
   })
 
   test('nothing new leaves before it, however many newer ones are acknowledged', async () => {
@@ -86,7 +79,7 @@ describe('five in flight, one refused for the moment', () => {
     c!.request.answer([{ baseOffset: 3 }])
     await stage.settle()
     expect(stage.wire(before)).toEqual(['epoch 0 sequence 1: a'])
-    await finish(stage)
+    await stage.finish()
   })
 
   test('a back-off doubles with each attempt of the batch', async () => {
@@ -100,7 +93,7 @@ describe('five in flight, one refused for the moment', () => {
       await stage.pass(1)
       expect(stage.lane1.requests.length).toBe(before + 1)
     }
-    await finish(stage)
+    await stage.finish()
   })
 
   test('records sent meanwhile wait behind it, in one batch', async () => {
@@ -114,7 +107,7 @@ describe('five in flight, one refused for the moment', () => {
     stage.lane1.newest.answer()
     await stage.settle()
     expect(stage.wire(before)).toEqual(['epoch 0 sequence 1: a', 'epoch 0 sequence 2: b c'])
-    await finish(stage)
+    await stage.finish()
   })
 
   test('a checksum that did not arrive well is made anew, over the same bytes', async () => {
@@ -125,7 +118,7 @@ describe('five in flight, one refused for the moment', () => {
     a!.request.refuse(2)
     await stage.pass(BACKOFF_MS)
     expect(stage.lane1.newest.only.bytes).toEqual(a!.request.only.bytes)
-    await finish(stage)
+    await stage.finish()
   })
 
   test('metadata is asked for when the error says that it is out of date', async () => {
@@ -137,7 +130,7 @@ describe('five in flight, one refused for the moment', () => {
     await stage.pass(BACKOFF_MS)
     stage.lane1.newest.refuse(NOT_LEADER)
     expect(stage.refreshes).toEqual(['NOT_LEADER_OR_FOLLOWER'])
-    await finish(stage)
+    await stage.finish()
   })
 
   test('past `retries` it fails, with what the broker said and how often it was tried', async () => {
@@ -191,7 +184,7 @@ describe('rebase: a sequence that was used will never arrive', () => {
     stage.lane1.newest.answer([{ baseOffset: 2 }])
     await stage.settle()
     expect(stage.wire(before)).toEqual(['epoch 1 sequence 0: c', 'epoch 1 sequence 1: d'])
-    await finish(stage)
+    await stage.finish()
     expect(c!.sent.outcome).toBe('offset 2')
     expect(d!.sent.settledCount).toBe(1)
   })
@@ -203,7 +196,7 @@ describe('rebase: a sequence that was used will never arrive', () => {
     const before = stage.lane1.requests.length
     await stage.fly('b')
     expect(stage.wire(before)).toEqual(['epoch 1 sequence 0: b'])
-    await finish(stage)
+    await stage.finish()
   })
 
   test('a batch that was never sent leaves no hole', async () => {
@@ -216,7 +209,7 @@ describe('rebase: a sequence that was used will never arrive', () => {
     const before = stage.lane1.requests.length
     await stage.fly('next')
     expect(stage.wire(before)).toEqual(['epoch 0 sequence 1: next'])
-    await finish(stage)
+    await stage.finish()
   })
 
   test('unclear batches are first repeated with their old sequences, one by one, before the new epoch', async () => {
@@ -242,7 +235,7 @@ describe('rebase: a sequence that was used will never arrive', () => {
     await stage.settle()
     expect(stage.wire(before + 2)).toEqual(['epoch 1 sequence 0: new'])
     expect([b!.sent.outcome, c!.sent.outcome]).toEqual(['offset 2', 'offset 3'])
-    await finish(stage)
+    await stage.finish()
   })
 
   test('out of order for the oldest of them proves that none of them is in the log', async () => {
@@ -262,7 +255,7 @@ describe('rebase: a sequence that was used will never arrive', () => {
     stage.lane1.newest.answer([{ baseOffset: 1 }])
     await stage.settle()
     expect(stage.wire(before + 2)).toEqual(['epoch 1 sequence 1: c'])
-    await finish(stage)
+    await stage.finish()
     expect([b!.sent.settledCount, c!.sent.settledCount]).toEqual([1, 1])
   })
 
@@ -278,7 +271,7 @@ describe('rebase: a sequence that was used will never arrive', () => {
     stage.lane1.newest.refuse(OUT_OF_ORDER)
     await stage.settle()
     expect(stage.wire(before + 1)).toEqual(['epoch 1 sequence 0: b'])
-    await finish(stage)
+    await stage.finish()
     expect([b!.sent.settledCount, c!.sent.settledCount]).toEqual([1, 1])
   })
 
@@ -296,7 +289,7 @@ describe('rebase: a sequence that was used will never arrive', () => {
     stage.lane1.newest.answer([{ baseOffset: 1 }])
     await stage.settle()
     expect(stage.wire(before + 1)).toEqual(['epoch 1 sequence 0: b'])
-    await finish(stage)
+    await stage.finish()
   })
 
   test('a broker that refuses every new epoch is not asked in a hot loop', async () => {
@@ -313,7 +306,7 @@ describe('rebase: a sequence that was used will never arrive', () => {
     expect(stage.wire().map((line) => line.split(':')[0])).toEqual(
       [0, 1, 2, 3, 4, 5].map((epoch) => `epoch ${epoch} sequence 0`),
     )
-    await finish(stage)
+    await stage.finish()
     expect(sent.outcome).toBe('offset 0')
   })
 
@@ -328,7 +321,7 @@ describe('rebase: a sequence that was used will never arrive', () => {
     stage.lane1.newest.answer()
     await stage.fly('d')
     expect(stage.lane1.flyingCount).toBe(2)
-    await finish(stage)
+    await stage.finish()
   })
 
   test('one batch flies after a rest of more than a minute: the leader may have forgotten us, and would take any sequence', async () => {
@@ -341,7 +334,7 @@ describe('rebase: a sequence that was used will never arrive', () => {
     stage.lane1.newest.answer()
     await stage.fly('c')
     expect(stage.lane1.flyingCount).toBe(2)
-    await finish(stage)
+    await stage.finish()
   })
 
   test('a partition that has not rested for so long goes on as it was', async () => {
@@ -349,7 +342,7 @@ describe('rebase: a sequence that was used will never arrive', () => {
     await stage.pass(59_000)
     await stage.fly('a', 'b')
     expect(stage.lane1.flyingCount).toBe(2)
-    await finish(stage)
+    await stage.finish()
   })
 
   test('after epoch 32767 comes another producer id, from its first epoch', async () => {
@@ -366,7 +359,7 @@ describe('rebase: a sequence that was used will never arrive', () => {
     const { batch } = stage.lane1.newest.only
     expect(batch).toMatchObject({ producerEpoch: 32_766, baseSequence: 0 })
     expect(batch.producerId.toNumber()).toBe(1001)
-    await finish(stage)
+    await stage.finish()
   })
 })
 
@@ -411,7 +404,7 @@ describe('ghosts: batches that expire while they fly', () => {
     stage.lane1.newest.answer([{ baseOffset: 2 }])
     await stage.fly('c')
     expect(stage.wire(before)).toEqual(['epoch 1 sequence 0: c'])
-    await finish(stage)
+    await stage.finish()
   })
 })
 
@@ -455,7 +448,7 @@ describe('too large', () => {
     for (const { bytes } of children) expect(bytes.length).toBeLessThanOrEqual(request.only.bytes.length / 2)
     expect(children.map(({ batch }) => batch.recordCount)).toEqual([3, 3, 2])
     expect(children.map(({ batch }) => batch.baseSequence)).toEqual([1, 4, 7])
-    await finish(stage)
+    await stage.finish()
   })
 
   test('children keep the timestamps of their records', async () => {
@@ -472,7 +465,7 @@ describe('too large', () => {
     expect(batches.map(({ maxTimestamp }) => maxTimestamp.toNumber())).toEqual([5_000, 4_000, 7_000])
     // The base stays, so that no delta takes more bytes than before.
     expect(batches.map(({ baseTimestamp }) => baseTimestamp.toNumber())).toEqual([5_000, 5_000, 5_000])
-    await finish(stage)
+    await stage.finish()
   })
 
   test('children are split again', async () => {
@@ -483,7 +476,7 @@ describe('too large', () => {
     await stage.pass(10)
     const before = stage.lane1.requests.length
     for (const child of stage.flying) child.refuse(TOO_LARGE)
-    await finish(stage)
+    await stage.finish()
     const grandchildren = stage.lane1.requests.slice(before).map(({ only }) => only.batch)
     expect(grandchildren.flatMap(({ records }) => records!.map(({ value }) => Buffer.from(value!).toString()))).toEqual(
       values,
@@ -499,7 +492,7 @@ describe('too large', () => {
     const before = stage.lane1.requests.length
     request.refuse(TOO_LARGE)
     c!.request.refuse(OUT_OF_ORDER)
-    await finish(stage)
+    await stage.finish()
     expect(stage.wire(before)).toEqual([
       `epoch 0 sequence 1: ${wide('a')}`,
       `epoch 0 sequence 2: ${wide('b')}`,
@@ -513,14 +506,14 @@ describe('too large', () => {
     const values = Array.from({ length: 8 }, (_, i) => String(i).repeat(100))
     const { request } = await batchOf(stage, ...values)
     request.refuse(TOO_LARGE)
-    await finish(stage)
+    await stage.finish()
     const before = stage.lane1.requests.length
     for (const value of values) stage.send({ value })
     await stage.pass(10)
     for (const { only } of stage.lane1.requests.slice(before)) {
       expect(only.bytes.length).toBeLessThanOrEqual(request.only.bytes.length / 2)
     }
-    await finish(stage)
+    await stage.finish()
   })
 
   test('a record alone fails, and says how large it is', async () => {
@@ -546,7 +539,7 @@ describe('too large', () => {
       }
       await stage.pass(10)
     }
-    await finish(stage)
+    await stage.finish()
     expect(sent.map(({ outcome }) => outcome.split(',')[0])).toEqual(['offset 0', 'MESSAGE_TOO_LARGE', 'offset 0'])
   })
 
@@ -567,7 +560,7 @@ describe('too large', () => {
     request.refuse(TOO_LARGE)
     await stage.pass(10)
     expect(stage.wire(before)).toEqual([`epoch -1 sequence -1: ${wide('a')}`, `epoch -1 sequence -1: ${wide('b')}`])
-    await finish(stage)
+    await stage.finish()
     expect(sent.map(({ settledCount }) => settledCount)).toEqual([1, 1])
   })
 })
@@ -622,7 +615,7 @@ describe('errors of single records', () => {
     expect(batch.baseTimestamp.toNumber()).toBe(5_000)
     expect(batch.maxTimestamp.toNumber()).toBe(9_000)
     expect(batch.records!.map(({ timestamp }) => timestamp.toNumber())).toEqual([9_000, 4_000])
-    await finish(stage)
+    await stage.finish()
   })
 
   test('what flies behind goes again behind the rest', async () => {
@@ -637,7 +630,7 @@ describe('errors of single records', () => {
     await stage.settle()
     expect(stage.wire(before)).toEqual([])
     c!.request.refuse(OUT_OF_ORDER)
-    await finish(stage)
+    await stage.finish()
     expect(stage.wire(before)).toEqual(['epoch 1 sequence 0: b', 'epoch 1 sequence 1: c'])
   })
 
@@ -648,7 +641,7 @@ describe('errors of single records', () => {
     stage.lane1.newest.refuse(INVALID_RECORD, { recordErrors: recordErrors([0, 'x']) })
     await stage.settle()
     stage.lane1.newest.refuse(INVALID_RECORD, { recordErrors: recordErrors([1, 'y']) })
-    await finish(stage)
+    await stage.finish()
     expect(sent.map(({ outcome }) => outcome)).toEqual([
       'INVALID_RECORD, persisted no',
       'offset 0',
@@ -664,7 +657,7 @@ describe('errors of single records', () => {
     stage.lane1.newest.refuse(INVALID_RECORD, { recordErrors: recordErrors([0, 'x']) })
     await stage.settle()
     expect(stage.wire(before)).toEqual(['epoch -1 sequence -1: b'])
-    await finish(stage)
+    await stage.finish()
     expect(sent[0]!.outcome).toBe('INVALID_RECORD, persisted no')
   })
 })

@@ -1,8 +1,10 @@
 // Who leads a partition, and when it follows. The producer is whole but for its network.
-import { describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { HOLD_LEADER } from '../../src/producer/partition.ts'
 import type { FakeLane } from '../support/producer/fake-lane.ts'
-import { describeBatch, OnePartition } from '../support/producer/stage.ts'
+import { describeBatch, expectNothingLeft, OnePartition } from '../support/producer/stage.ts'
+
+afterEach(expectNothingLeft)
 
 const NOT_LEADER = 6
 const BACKOFF_MS = 100

@@ -19,6 +19,23 @@ import { RecordingLog } from '../recording-log.ts'
 import { FakeLane, type FakeRequest, type SentBatch } from './fake-lane.ts'
 import { StepClock } from './step-clock.ts'
 
+const watched: Stage[] = []
+
+/** The stage is one of those that `expectNothingLeft` looks after. */
+export function watch<S extends Stage>(stage: S): S {
+  watched.push(stage)
+  return stage
+}
+
+/** For `afterEach`: whatever a test has done, in the end every record has settled once and every byte is back. */
+export async function expectNothingLeft(): Promise<void> {
+  for (const stage of watched.splice(0)) {
+    await stage.finish()
+    stage.expectEmpty()
+    for (const { outcome, settledCount } of stage.sent) expect(settledCount, outcome).toBe(1)
+  }
+}
+
 /** What became of one record. */
 export class Sent {
   /** 1 in the end, whatever happens. */
@@ -57,6 +74,8 @@ export class Stage {
   readonly core: Core
   readonly lanes = new Map<number, FakeLane>()
   readonly topics = new Map<string, TopicMetadata>()
+  /** Every record that was sent. */
+  readonly sent: Sent[] = []
   /** Reasons of all refreshes that were asked for. */
   readonly refreshes: string[] = []
   /** How often InitProducerId was asked; ids count up from 1000. */
@@ -163,6 +182,7 @@ export class Stage {
   /** One record, as `producer.send` or `producer.enqueue` would take it. */
   send(record: Partial<ProducerRecord> = {}, member: 'send' | 'enqueue' = 'send'): Sent {
     const sent = new Sent()
+    this.sent.push(sent)
     const settle = (error: KafkaError | null, metadata: RecordMetadata | null): void => {
       sent.settledCount++
       sent.settledAt = this.clock.now()
@@ -204,6 +224,25 @@ export class Stage {
       this.clock.advance(Math.min(leftMs, Math.max(nextMs, 0.01)))
     }
     await this.settle()
+  }
+
+  /** From here on all goes well, until the deadline of everything has passed. */
+  async finish(): Promise<void> {
+    for (let passedMs = 0; passedMs < 150_000 && this.#isSomethingLeft; passedMs += 1_000) {
+      for (const lane of this.lanes.values()) {
+        lane.unsentBytes = 0
+        if (lane.mayOpen) lane.open()
+        for (const request of lane.requests) if (!request.isWritten && !request.isGone) request.written()
+        for (const request of lane.flying) request.answer()
+        lane.tell()
+      }
+      await this.pass(1_000)
+    }
+  }
+
+  get #isSomethingLeft(): boolean {
+    const { accumulator, generations } = this.core
+    return accumulator.arena.used > 0 || generations.outstanding > 0
   }
 
   // ── Ends ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -259,12 +298,13 @@ export interface Flown {
   readonly request: FakeRequest
 }
 
-/** A stage with one topic `topic` of one partition, led by node 1, whose lane is open. */
+/** A watched stage with one topic `topic` of one partition, led by node 1, whose lane is open. */
 export class OnePartition extends Stage {
   readonly lane1: FakeLane
 
   constructor(options: StageOptions = {}) {
     super(options)
+    watch(this)
     this.describe('topic', [1])
     this.lane1 = this.lane(1)
     this.lane1.open()
