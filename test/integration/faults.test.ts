@@ -37,13 +37,13 @@ describeEachKafka(
         const victim = await cluster.leaderOf(topic, 0)
         const producer = stage.producer()
         const stream = new NumberedStream(producer, topic)
-        await stream.untilAcknowledged(1_000)
+        await stream.untilAcknowledged(300)
         stream.send(5_000) // so that some are on their way to it
         await turn()
         await stream.during(cluster.kill(victim))
         try {
           expect(await stream.during(cluster.leaderOf(topic, 0))).not.toBe(victim)
-          await stream.untilAcknowledged(1_000)
+          await stream.untilAcknowledged(300)
         } finally {
           await stream.during(cluster.start(victim))
         }
@@ -60,7 +60,7 @@ describeEachKafka(
         const victim = await cluster.leaderOf(topic, 0)
         const producer = stage.producer({ requestTimeoutMs: 1_500 })
         const stream = new NumberedStream(producer, topic)
-        await stream.untilAcknowledged(1_000)
+        await stream.untilAcknowledged(300)
         await cluster.pause(victim)
         try {
           await stream.during(until('a request times out', WAIT, () => timedOut() > 0 || undefined))
@@ -70,7 +70,7 @@ describeEachKafka(
               return first!.leader !== victim || undefined
             }),
           )
-          await stream.untilAcknowledged(1_000)
+          await stream.untilAcknowledged(300)
         } finally {
           await cluster.resume(victim)
         }
@@ -86,12 +86,12 @@ describeEachKafka(
         const nodeIds = cluster.nodes.map(({ nodeId }) => nodeId)
         const producer = stage.producer()
         const stream = new NumberedStream(producer, topic)
-        await stream.untilAcknowledged(1_000)
+        await stream.untilAcknowledged(300)
         stream.send(5_000)
         await turn()
         await stream.during(Promise.all(nodeIds.map((nodeId) => cluster.kill(nodeId))))
         await stream.during(Promise.all(nodeIds.map((nodeId) => cluster.start(nodeId))))
-        await stream.untilAcknowledged(1_000)
+        await stream.untilAcknowledged(300)
         await stream.during(inSync(topic))
         await stream.settled()
         expect(stream.errors).toEqual([])
@@ -103,7 +103,7 @@ describeEachKafka(
         const { cluster } = kafka
         const topic = await cluster.newTopic(6)
         const stream = new NumberedStream(stage.producer(), topic)
-        await stream.untilAcknowledged(1_000)
+        await stream.untilAcknowledged(300)
         for (const { nodeId } of cluster.nodes) {
           await stream.during(cluster.stop(nodeId))
           await stream.during(cluster.start(nodeId))
@@ -117,7 +117,7 @@ describeEachKafka(
         await stream.during(cluster.deleteTopic(topic))
         await stream.during(cluster.createTopic(topic, 6))
         const since = stream.sentCount
-        await stream.untilAcknowledged(500)
+        await stream.untilAcknowledged(300)
         await stream.settled()
         expect(stream.errors).toEqual([])
         expect(await stream.compareWithLog(cluster.bootstrapServers, since)).toEqual(NO_FAULTS)
@@ -170,12 +170,12 @@ describeEachKafka(['4.4'], (kafka) => {
       const topic = await cluster.newTopic(3)
       const producer = stage.producer()
       const stream = new NumberedStream(producer, topic)
-      await stream.untilAcknowledged(1_000)
+      await stream.untilAcknowledged(300)
       stream.send(5_000)
       await turn()
       await stream.during(cluster.kill(nodeId))
       await stream.during(cluster.start(nodeId))
-      await stream.untilAcknowledged(1_000)
+      await stream.untilAcknowledged(300)
       await stream.settled()
       expect(stream.errors).toEqual([])
       expect(producer.metrics().recordRetryTotal).toBeGreaterThan(0)
@@ -187,16 +187,16 @@ describeEachKafka(['4.4'], (kafka) => {
       const topic = await cluster.newTopic(3)
       const producer = stage.producer({ requestTimeoutMs: 1_000, deliveryTimeoutMs: 2_000 })
       const stream = new NumberedStream(producer, topic)
-      await stream.untilAcknowledged(1_000)
+      await stream.untilAcknowledged(300)
       stream.send(5_000)
       await turn()
       await cluster.pause(nodeId)
       try {
-        await stream.during(until('records expire', WAIT, () => stream.errors.length > 5_500 || undefined))
+        await stream.during(until('records expire', WAIT, () => stream.errors.length > 5_300 || undefined))
       } finally {
         await cluster.resume(nodeId)
       }
-      await stream.untilAcknowledged(1_000)
+      await stream.untilAcknowledged(300)
       await stream.settled()
       expect(new Set(stream.errors.map(({ code }) => code))).toEqual(new Set(['DELIVERY_TIMEOUT']))
       expect(new Set(stream.errors.map(({ persisted }) => persisted))).toEqual(new Set(['possibly', 'no']))
@@ -213,12 +213,12 @@ describeEachKafka(['4.4'], (kafka) => {
         const topic = await cluster.newTopic(3)
         const producer = stage.producer({ ...acks, retries: 0 })
         const stream = new NumberedStream(producer, topic)
-        await stream.untilAcknowledged(1_000)
+        await stream.untilAcknowledged(300)
         stream.send(5_000)
         await turn()
         await stream.during(cluster.kill(nodeId))
         await stream.during(cluster.start(nodeId))
-        await stream.untilAcknowledged(1_000)
+        await stream.untilAcknowledged(300)
         await stream.settled()
         expect(stream.errors.length).toBeGreaterThan(0)
         expect(await stream.compareWithLog(cluster.bootstrapServers)).toEqual(NO_FAULTS)

@@ -319,7 +319,8 @@ describeEachKafka(KAFKA_VERSIONS, (kafka) => {
     test('that does not exist is named, with one that may have been meant; made between two sends it is used', async () => {
       const near = await kafka.cluster.newTopic(1)
       const topic = `${near}x`
-      const producer = stage.producer({ maxBlockMs: 600, allowAutoTopicCreation: kafka.controlsNodes })
+      const producer = stage.producer({ maxBlockMs: 1_000, allowAutoTopicCreation: kafka.controlsNodes })
+      await producer.connect()
       const error = await failureOf(producer.send({ topic, value: 'v' }))
       expect(error).toMatchObject({ code: 'UNKNOWN_TOPIC_OR_PARTITION', topic, persisted: 'no' })
       expect(error.hint).toBe(`Did you mean ${near}?`)
@@ -379,7 +380,9 @@ describeEachKafka(KAFKA_VERSIONS, (kafka) => {
     test('that lacks a partition keeps the records for it until it is there, or for maxBlockMs', async () => {
       const topic = await kafka.cluster.newTopic(1)
       const patient = stage.producer().send({ topic, partition: 2, value: 'v' })
-      const error = await failureOf(stage.producer({ maxBlockMs: 300 }).send({ topic, partition: 3, value: 'v' }))
+      const impatient = stage.producer({ maxBlockMs: 1_000 })
+      await impatient.partitionsFor(topic)
+      const error = await failureOf(impatient.send({ topic, partition: 3, value: 'v' }))
       expect(error).toMatchObject({ code: 'INVALID_PARTITION', topic, partition: 3, persisted: 'no' })
       await kafka.cluster.addPartitions(topic, 3)
       expect(await patient).toMatchObject({ partition: 2, offset: 0 })
@@ -403,7 +406,7 @@ describeEachKafka(KAFKA_VERSIONS, (kafka) => {
         }),
       )
       const since = stream.sentCount
-      await stream.untilAcknowledged(500)
+      await stream.untilAcknowledged(300)
       await stream.during(until('all are used', WAIT, () => stream.partitionsSince(since).size === after || undefined))
       await stream.settled()
       // What was for a partition that is gone waited for it in vain; all else waited for the topic to come back.

@@ -29,7 +29,7 @@ export const NO_FAULTS: LogFaults = { lost: 0, doubled: 0, outOfOrder: 0, denied
 const KEYS = 97
 const VALUE_SIZE = 40
 const ROUND = 10
-const ROUND_EVERY_MS = 10
+const ROUND_EVERY_MS = 20
 const WAIT = { timeoutMs: 60_000 }
 
 export class NumberedStream {
@@ -57,7 +57,7 @@ export class NumberedStream {
     return this.fates.flatMap((fate) => (fate?.kind === 'failed' ? [fate.error] : []))
   }
 
-  /** Keeps records flowing, about a thousand a second, until `done` settles; then answers, or throws, what that did. */
+  /** Keeps records flowing, some hundred a second, until `done` settles; then answers, or throws, what that did. */
   async during<T>(done: Promise<T>): Promise<T> {
     let isDone = false
     const end = (): void => {
