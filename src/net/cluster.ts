@@ -23,7 +23,7 @@ import { LazyTimer } from './timers.ts'
 import { TopicBook } from './topic-book.ts'
 import type { TopicMetadata } from './topics.ts'
 
-export type { PartitionMetadata, TopicMetadata } from './topics.ts'
+export type { TopicMetadata } from './topics.ts'
 
 type ClusterState =
   | { readonly kind: 'resting' }
