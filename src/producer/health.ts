@@ -15,7 +15,8 @@ export function healthOf(core: Core): ProducerHealth {
   }
   for (const batch of accumulator.unsettled) oldestAt = Math.min(oldestAt, batch.createdAt)
   let lastError = cluster.lastError ?? null
-  for (const lane of core.sender.lanes) lastError ??= lane.net.lastError ?? null
+  // What a broker last said that has left the cluster stands in nobody's way.
+  for (const { net } of core.sender.lanes) if (pool.has(net.nodeId)) lastError ??= net.lastError ?? null
   return {
     state: state.kind === 'failed' ? 'open' : state.kind,
     lastSuccessAt: core.lastSuccessAt,
