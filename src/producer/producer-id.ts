@@ -39,25 +39,30 @@ export class ProducerId {
   readonly #pool: BrokerPool
   readonly #options: ProducerIdOptions
   readonly #log: Log
-  readonly #onReady: () => void
+  readonly #onChange: () => void
   readonly #onFatal: (error: KafkaError) => void
 
+  /** @param onChange there is an id, or it may be asked for again: whoever needs one calls `get` */
   constructor(
     pool: BrokerPool,
     options: ProducerIdOptions,
     log: Log,
-    onReady: () => void,
+    onChange: () => void,
     onFatal: (error: KafkaError) => void,
   ) {
     this.#pool = pool
     this.#options = options
     this.#log = log
-    this.#onReady = onReady
+    this.#onChange = onChange
     this.#onFatal = onFatal
-    this.#timer = new LazyTimer(options.clock, () => this.#fetch())
+    // Not fetched here: nobody may need it any more.
+    this.#timer = new LazyTimer(options.clock, () => {
+      this.#state = { kind: 'none' }
+      this.#onChange()
+    })
   }
 
-  /** The id, or null: it is being fetched, and `onReady` follows. */
+  /** The id, or null: it is being fetched, or will be, and `onChange` follows. */
   get(): Identity | null {
     if (this.#state.kind === 'ready') return this.#state.identity
     if (this.#state.kind === 'none') this.#fetch()
@@ -102,7 +107,7 @@ export class ProducerId {
     this.lastError = null
     const identity: Identity = { producerIdHigh: producerId.high, producerIdLow: producerId.low, firstEpoch: epoch }
     this.#state = { kind: 'ready', identity }
-    this.#onReady()
+    this.#onChange()
   }
 
   #refused(errorCode: number): void {

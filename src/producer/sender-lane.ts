@@ -44,6 +44,12 @@ export class SenderLane {
     this.due = this.due.filter((other) => other !== partition)
   }
 
+  /** Leaves out partitions whose records have settled while they waited. */
+  dropIdle(): void {
+    for (const partition of this.due) if (!partition.hasSomething) partition.isDue = false
+    this.due = this.due.filter(({ isDue }) => isDue)
+  }
+
   canSend(now: number, maxInFlight: number): boolean {
     return this.net.canSend(now, maxInFlight)
   }

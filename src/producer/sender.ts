@@ -124,14 +124,19 @@ export class Sender {
   // ── Sending ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #pump(lane: SenderLane, now: number): void {
+    // Both begin with the first time that there was something to take.
+    if (lane.readyAt === 0) lane.drainedAt = now
+    lane.readyAt = now
     const { net } = lane
     if (net.state.kind !== 'open') {
+      // A broker that cannot be reached is dialled only as long as records wait for it.
+      lane.dropIdle()
+      if (lane.due.length === 0) return
       // The producer id is fetched while the connection is made.
       if (this.#options.isIdempotent) this.#parts.producerId.get()
       net.connect()
       return
     }
-    lane.readyAt = now
     while (lane.due.length > 0 && lane.canSend(now, this.#options.maxInFlightRequestsPerConnection)) {
       const window = lane.window(now, net.flyingCount === 0 || lane.isAnswered ? 0 : fullBytes(lane))
       if (window === 'nothing') {
@@ -144,7 +149,7 @@ export class Sender {
 
   /** One request; false: there was nothing that may leave. */
   #send(lane: SenderLane, window: SendWindow, now: number): boolean {
-    if (this.#options.isIdempotent && this.#parts.producerId.get() === null && !lane.due.some(hasIdentity)) return false
+    if (!this.#mayAnyLeave(lane)) return false
     const flights = pickBatches(
       lane,
       window,
@@ -159,6 +164,13 @@ export class Sender {
     for (const { partition, batch } of flights) this.#seal(partition, batch, now)
     this.#exchange(lane, flights, now)
     return true
+  }
+
+  /** Without a producer id only partitions that have one already can send; it is asked for only as long as records wait for it. */
+  #mayAnyLeave(lane: SenderLane): boolean {
+    if (!this.#options.isIdempotent || lane.due.some(hasIdentity)) return true
+    lane.dropIdle()
+    return lane.due.length > 0 && this.#parts.producerId.get() !== null
   }
 
   /** With idempotence a partition needs an identity before its first batch; nothing else waits for it. */

@@ -14,7 +14,7 @@ interface Asked {
 }
 
 /** A producer id whose requests the test answers. */
-function stage() {
+function stage({ isNeeded = true } = {}) {
   const clock = new StepClock()
   const log = new RecordingLog()
   const asked: Asked[] = []
@@ -38,11 +38,14 @@ function stage() {
         },
       })
     })
-  const producerId = new ProducerId(
+  const producerId: ProducerId = new ProducerId(
     { control } as unknown as BrokerPool,
     { retryBackoffMs: 100, retryBackoffMaxMs: 1_000, clock, random: () => 0.5 },
     log,
-    () => readyCounts.push(asked.length),
+    () => {
+      readyCounts.push(asked.length)
+      if (isNeeded) producerId.get()
+    },
     (error) => fatal.push(error),
   )
   return { clock, log, asked, readyCounts, fatal, producerId }
@@ -96,6 +99,19 @@ describe('when it is not given', () => {
     expect(producerId.get()).not.toBeNull()
     expect(producerId.lastError).toBeNull()
     expect(fatal).toEqual([])
+  })
+
+  test('it is not asked for again as long as nobody needs it', async () => {
+    const { producerId, asked, clock, readyCounts } = stage({ isNeeded: false })
+    producerId.get()
+    await asked[0]!.answer({ errorCode: 14 })
+    clock.advance(100)
+    expect(readyCounts).toEqual([1])
+    clock.advance(10_000)
+    expect(asked.length).toBe(1)
+    expect(clock.pendingDelaysMs).toEqual([])
+    producerId.get()
+    expect(asked.length).toBe(2)
   })
 
   test('a connection that fails is tried again too', async () => {

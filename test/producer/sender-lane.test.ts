@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Lane } from '../../src/net/lane.ts'
+import type { Batch } from '../../src/producer/batch.ts'
 import { Partition } from '../../src/producer/partition.ts'
 import { GATHER_BYTES, GATHER_MS, SenderLane } from '../../src/producer/sender-lane.ts'
 import type { Topic } from '../../src/producer/topic.ts'
@@ -74,6 +75,18 @@ describe('the ring of partitions', () => {
     ring.add(a)
     ring.add(b)
     ring.remove(a)
+    expect(ring.due).toEqual([b])
+    ring.add(a)
+    expect(ring.due).toEqual([b, a])
+  })
+
+  test('leaves out those that have nothing any more; they can come again', () => {
+    const ring = lane().lane
+    const [a, b] = [partition(0), partition(1)]
+    ring.add(a)
+    ring.add(b)
+    b.ready.push({} as Batch)
+    ring.dropIdle()
     expect(ring.due).toEqual([b])
     ring.add(a)
     expect(ring.due).toEqual([b, a])

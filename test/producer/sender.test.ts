@@ -704,6 +704,42 @@ describe('at rest', () => {
     expect(stage.clock.pendingDelaysMs).toEqual([120_000])
   })
 
+  test('a broker that cannot be reached is not dialled for ever: only as long as records wait for it', async () => {
+    const stage = await proven()
+    stage.lane1.drop()
+    const sent = stage.send()
+    await stage.settle()
+    expect(stage.lane1.isWanted).toBe(true)
+    stage.lane1.refuse()
+    await stage.pass(121_000)
+    expect(sent.outcome).toBe('DELIVERY_TIMEOUT, persisted no')
+    stage.lane1.refuse()
+    await stage.pass(10_000)
+    expect(stage.lane1.isWanted).toBe(false)
+    // The next record has it dialled again.
+    stage.send()
+    await stage.settle()
+    expect(stage.lane1.isWanted).toBe(true)
+  })
+
+  test('nor is a cluster that gives no producer id asked for ever', async () => {
+    const stage = new OnePartition()
+    stage.producerIdFaults.push(...Array(10_000).fill(14))
+    const sent = stage.send()
+    await stage.pass(121_000)
+    expect(sent.outcome).toBe('DELIVERY_TIMEOUT, persisted no')
+    const asked = 10_000 - stage.producerIdFaults.length
+    expect(asked).toBeGreaterThan(100)
+    await stage.pass(60_000)
+    expect(10_000 - stage.producerIdFaults.length).toBeLessThanOrEqual(asked + 1)
+    expect(stage.clock.pendingDelaysMs).toEqual([])
+    stage.producerIdFaults.length = 0
+    const next = stage.send()
+    await stage.settle()
+    stage.lane1.newest.answer()
+    expect(next.outcome).toBe('offset 0')
+  })
+
   test('a sender that was stopped sends nothing more, and still hears what becomes of what flies', async () => {
     const stage = await proven()
     const [a] = await stage.fly('a')
