@@ -11,24 +11,25 @@
 //   a function         whatever it says                      whatever it says
 import crc32 from 'crc-32'
 import { type KafkaError, kafkaError } from '../errors.ts'
-import type { PartitionInfo } from './types.ts'
+import type { PartitionInfo, ProducerRecord, RecordBytes } from './types.ts'
 
 export { javaKeyed } from './murmur2.ts'
 
 export type PartitionerName = 'java' | 'random' | 'roundRobin' | 'consistentRandom'
 
 /**
- * Called once a record, when the number of partitions is known. `keyBytes` is a copy of the serialized key, or null.
- * What it throws, and any answer that is not a partition of the topic, fails this record with `PARTITIONER_FAILED`.
+ * Called once a record, when the number of partitions is known. `keyBytes` is a copy of the serialized key, or null; `record` is what was
+ * handed to `send`, or what the interceptors made of it. What it throws, and any answer that is not a partition of the topic, fails this
+ * record with `PARTITIONER_FAILED`.
  */
-export type PartitionerFunction = (
+export type PartitionerFunction<K = RecordBytes, V = RecordBytes> = (
   topic: string,
   keyBytes: Uint8Array | null,
-  record: unknown,
+  record: ProducerRecord<K, V>,
   partitions: readonly PartitionInfo[],
 ) => number
 
-export type Partitioner = PartitionerName | PartitionerFunction
+export type Partitioner<K = RecordBytes, V = RecordBytes> = PartitionerName | PartitionerFunction<K, V>
 
 // ── With a key ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -57,7 +58,7 @@ export function askPartitioner(
 ): number {
   let answer: unknown
   try {
-    answer = partitioner(topic, keyBytes, record, partitions)
+    answer = partitioner(topic, keyBytes, record as ProducerRecord, partitions)
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw partitionerFailed(topic, `threw: ${reason}`, { cause })

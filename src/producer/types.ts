@@ -245,7 +245,7 @@ export interface ProducerOptions<K = RecordBytes, V = RecordBytes> {
   readonly codecs?: Readonly<Partial<Record<Exclude<CompressionType, 'none'>, Codec>>> | undefined
 
   /** Default `'java'`: murmur2 of the key, or the sticky choice of KIP-794 without one. `partitioner.class` */
-  readonly partitioner?: Partitioner | undefined
+  readonly partitioner?: Partitioner<K, V> | undefined
   /** Choose as if no record had a key. Default false. `partitioner.ignore.keys` */
   readonly partitionerIgnoreKeys?: boolean | undefined
   /** Fewer keyless records for partitions whose broker is slow. Default true. `partitioner.adaptive.partitioning.enable` */

@@ -28,7 +28,7 @@ function record(thrower: string): object {
   })
 }
 
-const valueIn = (given: unknown): string => String((given as ProducerRecord).value)
+const valueIn = ({ value }: ProducerRecord): string => String(value)
 
 function fault(what: string): never {
   throw new Error(`${what} cannot be read`)

@@ -264,7 +264,7 @@ describe("with a partitioner of the user's own", () => {
     'one that ends the wait of its own record, by its signal%s: the record is left out, and settles no second time',
     (_, throws) => {
       const partitioner: PartitionerFunction = (_topic, _key, record) => {
-        if (record !== 'ends') return 0
+        if ((record as unknown) !== 'ends') return 0
         staged.slots.takeKind(1)
         if (throws) throw new Error('its own')
         return 0
@@ -281,7 +281,7 @@ describe("with a partitioner of the user's own", () => {
 
   test('one that fails for a record fails that record, and the others go their way', () => {
     const partitioner: PartitionerFunction = (_topic, _key, record) => {
-      if (record === 'wrong') throw new Error('its own')
+      if ((record as unknown) === 'wrong') throw new Error('its own')
       return 0
     }
     const rig = new AccumulatorRig({ partitioner })
