@@ -102,6 +102,13 @@ export class Intake {
         hint: 'A null value is a tombstone, which deletes a key: it needs one.',
       })
     }
+    // A property that is missing or misspelt must not delete a key.
+    if (given.value === undefined) {
+      throw kafkaError('INVALID_RECORD', 'the value is undefined', {
+        topic: topic as string,
+        hint: 'A tombstone, which deletes its key, has the value null.',
+      })
+    }
     const asked = given.partition ?? null
     let partition = asked === null ? -1 : checkPartition(asked, topic as string)
     this.#checkSize(topic as string, partition, key, value, headers)

@@ -23,8 +23,10 @@ interface Refusal {
 
 const REFUSALS_MAX = 100_000
 const SLICE_MS = 5
-// How many records are called back between two looks at the clock.
-const CHUNK = 64
+// Records called back between two looks at the clock: doubling from 1 up to this, and from 1 again after callbacks that took long, since
+// nobody knows what a callback does.
+const CHUNK_MAX = 64
+const LONG_MS = 1
 
 export class SettleQueue {
   #items: (Batch | Refusal)[] = []
@@ -89,7 +91,9 @@ export class SettleQueue {
   run(): boolean {
     if (this.#isRunning) return !this.isEmpty
     this.#isRunning = true
-    const until = this.#clock.now() + SLICE_MS
+    let lookedAt = this.#clock.now()
+    const until = lookedAt + SLICE_MS
+    let chunk = 1
     while (this.#headAt < this.#items.length) {
       const item = this.#items[this.#headAt]!
       if ('error' in item) {
@@ -97,13 +101,16 @@ export class SettleQueue {
         this.#refusalsWaiting--
         this.#callRefusal(item)
       } else {
-        this.#inHead = item.callBack(this.#inHead, CHUNK, this.#observer, this.#onFault)
+        this.#inHead = item.callBack(this.#inHead, chunk, this.#observer, this.#onFault)
         if (this.#inHead === item.count) {
           this.#advance()
           this.#finish(item)
         }
       }
-      if (this.#clock.now() >= until) break
+      const now = this.#clock.now()
+      if (now >= until) break
+      chunk = now - lookedAt > LONG_MS ? 1 : Math.min(CHUNK_MAX, chunk * 2)
+      lookedAt = now
     }
     this.#isRunning = false
     return !this.isEmpty

@@ -214,6 +214,16 @@ describe('what is no record', () => {
     expect(rig.accumulator.accumulator.topics.size).toBe(0)
   })
 
+  test('a value that is missing is INVALID_RECORD and no tombstone: it would delete the key', () => {
+    const rig = new Rig()
+    for (const record of [
+      { topic: 'orders', key: 'k' },
+      { topic: 'orders', key: 'k', value: undefined },
+    ]) {
+      expect(rig.failure(record)).toMatchObject({ code: 'INVALID_RECORD', hint: expect.stringContaining('null') })
+    }
+  })
+
   test('key and value both null are refused, and the hint says what a tombstone is', () => {
     for (const nothing of [{}, { key: null, value: null }, { value: undefined }]) {
       const error = new Rig().failure({ topic: 'orders', ...nothing })
