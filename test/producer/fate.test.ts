@@ -147,6 +147,34 @@ describe('five in flight, one refused for the moment', () => {
   })
 })
 
+describe('without idempotence', () => {
+  test('one request in flight keeps the order: nothing passes a batch that is to be repeated', async () => {
+    const stage = new OnePartition({ producer: { enableIdempotence: false, maxInFlightRequestsPerConnection: 1 } })
+    stage.send({ value: 'a' })
+    await stage.settle()
+    stage.send({ value: 'b' })
+    stage.lane1.newest.refuse(NOT_ENOUGH_REPLICAS)
+    await stage.pass(BACKOFF_MS)
+    stage.lane1.drop()
+    stage.lane1.open()
+    await stage.pass(2 * BACKOFF_MS)
+    stage.lane1.newest.answer()
+    await stage.settle()
+    expect(stage.wire().map((line) => line.split(': ')[1])).toEqual(['a', 'a', 'a', 'b'])
+  })
+
+  test('five in flight do not wait for one another; what was lost may be stored twice', async () => {
+    const stage = new OnePartition({ producer: { enableIdempotence: false } })
+    const [a, b] = await stage.fly('a', 'b')
+    a!.request.refuse(TIMED_OUT)
+    b!.request.answer([{ baseOffset: 1 }])
+    await stage.pass(BACKOFF_MS)
+    expect(stage.wire(2)).toEqual(['epoch -1 sequence -1: a'])
+    stage.lane1.newest.refuse(TOPIC_AUTHORIZATION_FAILED)
+    expect([a!.sent.outcome, b!.sent.outcome]).toEqual(['TOPIC_AUTHORIZATION_FAILED, persisted possibly', 'offset 1'])
+  })
+})
+
 describe('attempts', () => {
   test('an error names all of them; those that failed only for the batch before them are no `retries`', async () => {
     const stage = await proven({ producer: { retries: 1 } })
@@ -499,6 +527,23 @@ describe('too large', () => {
       'epoch 0 sequence 3: c',
     ])
     expect(c!.sent.settledCount).toBe(1)
+  })
+
+  test('across the end of the sequences: they go on at 0', async () => {
+    const stage = await proven()
+    stage.only.sequences.nextSequence = 2_147_483_646
+    const { sent } = await batchOf(stage, wide('a'), wide('b'), wide('c'), wide('d'))
+    expect(stage.lane1.newest.sequences).toEqual([2_147_483_646])
+    const before = stage.lane1.requests.length
+    stage.lane1.newest.refuse(TOO_LARGE)
+    await stage.pass(10)
+    expect(stage.lane1.requests.slice(before).flatMap(({ sequences }) => sequences)).toEqual([
+      2_147_483_646, 2_147_483_647, 0, 1,
+    ])
+    await stage.fly('next')
+    expect(stage.lane1.newest.sequences).toEqual([2])
+    await stage.finish()
+    expect(sent.map(({ settledCount }) => settledCount)).toEqual([1, 1, 1, 1])
   })
 
   test('the batches of the topic stay smaller from then on', async () => {
