@@ -177,7 +177,6 @@ function reads(source: string, name: string): boolean {
 describe('files', () => {
   /** Sources whose test does not stand at the mirrored place, each with its reason. */
   const withoutMirror: Record<string, string> = {
-    'src/index.ts': 'names alone',
     'src/errors.ts': 'test/types and every test of an error',
     'src/clock.ts': 'the door to real time, which no test asks for',
     'src/producer/types.ts': 'types alone: test/types',
