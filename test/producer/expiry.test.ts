@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { ProducerOptions } from '../../src/index.ts'
 import { deferred } from '../support/fake-cluster/deferred.ts'
 import { HoldingDial } from '../support/holding-dial.ts'
+import { Stage } from '../support/producer/stage.ts'
 import { filler, records, turns, until, useStand, watch } from '../support/stand.ts'
 
 const stand = useStand()
@@ -298,6 +299,21 @@ describe('maxBlockMs', () => {
     const before = cluster.seen('Metadata').length
     await stand.pass(20_000, 500)
     expect(cluster.seen('Metadata').length).toBeLessThanOrEqual(before + 1)
+  })
+
+  test('forgets those topics and partitions: whatever names are tried, nothing grows', async () => {
+    const stage = new Stage({ producer: timeouts })
+    stage.describe('orders', [1])
+    for (let i = 0; i < 50; i++) {
+      stage.send({ topic: `nothing-${i}`, partition: null })
+      stage.send({ topic: 'orders', partition: 1_000 + i })
+    }
+    await stage.pass(4_100)
+    expect(stage.sent.map(({ settledCount }) => settledCount)).toEqual(Array(100).fill(1))
+    const { topics } = stage.core.accumulator
+    expect([...topics.keys()]).toEqual(['orders'])
+    expect(topics.get('orders')!.missing.size).toBe(0)
+    stage.expectEmpty()
   })
 
   test('ends a send that waits for room to the millisecond, in order, with BUFFER_TIMEOUT', async () => {
