@@ -22,6 +22,7 @@ import type { Exchange, ExchangeOptions, Pending, RequestOptions } from './excha
 import { FrameReader } from './frame-reader.ts'
 import { clientSoftware, negotiateVersions, versionAfterReset } from './handshake.ts'
 import { InFlight } from './in-flight.ts'
+import type { RequestWatch } from './options.ts'
 import { Setup } from './setup.ts'
 import { clientMustHold } from './throttle.ts'
 import { Wire } from './wire.ts'
@@ -48,6 +49,8 @@ export interface ConnectionOptions {
   readonly maxFrameBytes?: number | undefined
   /** A quota made the broker ask us to wait (KIP-219); `throttledUntil` says so already. */
   readonly onThrottle?: ((throttleTimeMs: number) => void) | undefined
+  /** Told of the requests that `request` makes, the handshake's included. */
+  readonly watch?: RequestWatch | undefined
   /** Default 0. Only a test of the wrap-around has reason to choose. */
   readonly firstCorrelationId?: number | undefined
 }
@@ -175,11 +178,13 @@ export class Connection {
   /**
    * Writes a request, in one `writev`, its record segments by reference. Never throws: on a connection that is not open, and for a
    * request that cannot be encoded, `onFailed` follows from `clock.soon`.
+   *
+   * @returns Bytes handed to the stream, the frame's size in front included; 0 when none were.
    */
-  exchange<Q, R>(api: Api<Q, R>, request: Q, options: ExchangeOptions, exchange: Exchange<R>): void {
+  exchange<Q, R>(api: Api<Q, R>, request: Q, options: ExchangeOptions, exchange: Exchange<R>): number {
     if (this.#state.kind !== 'open') {
       this.#failSoon(exchange, this.#state.cause)
-      return
+      return 0
     }
     const { version, timeoutMs, expectsAnswer } = options
     const correlationId = this.#ids.next(expectsAnswer)
@@ -188,7 +193,7 @@ export class Connection {
       segments = encodeRequestFrame(api, request, { version, correlationId, clientId: this.#options.clientId })
     } catch (error) {
       this.#failSoon(exchange, this.#errors.thrown(error, `${api.name} v${version} cannot be encoded`))
-      return
+      return 0
     }
     const now = this.#clock.now()
     const deadlineAt = now + timeoutMs
@@ -198,8 +203,12 @@ export class Connection {
     this.#inFlight.add(pending)
     this.#lastUsedAt = now
     this.#deadline.expect(deadlineAt)
-    if (mayBeOnTheWire) this.#wire.write(segments, () => this.#onWritten(pending))
-    else this.#poison(this.#lost(undefined))
+    if (!mayBeOnTheWire) {
+      this.#poison(this.#lost(undefined))
+      return 0
+    }
+    this.#wire.write(segments, () => this.#onWritten(pending))
+    return segments.reduce((bytes, segment) => bytes + segment.length, 0)
   }
 
   /** The same as a promise, for requests that are few. Rejects with what `onFailed` gets, or UNSUPPORTED_VERSION. */
@@ -207,7 +216,18 @@ export class Connection {
     return new Promise((resolve, reject) => {
       const version = options.version ?? this.versionFor(api, options.cap)
       const timeoutMs = options.timeoutMs ?? this.#options.requestTimeoutMs
-      this.exchange(api, request, { version, timeoutMs, expectsAnswer: true }, { onAnswer: resolve, onFailed: reject })
+      const { watch } = this.#options
+      const onAnswer = (response: R, bytes: number): void => {
+        watch?.controlAnswered(bytes)
+        resolve(response)
+      }
+      const bytes = this.exchange(
+        api,
+        request,
+        { version, timeoutMs, expectsAnswer: true },
+        { onAnswer, onFailed: reject },
+      )
+      if (bytes > 0) watch?.controlSent(bytes)
     })
   }
 

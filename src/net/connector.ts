@@ -37,7 +37,7 @@ export class Connector {
     signal: AbortSignal,
     onClosed: (connection: Connection, cause: KafkaError) => void,
   ): Promise<Connection> {
-    const { clientId, requestTimeoutMs, dial, clock, random, log } = this.#options
+    const { clientId, requestTimeoutMs, dial, clock, random, log, watch } = this.#options
     const memory = this.#memoryOf(address)
     const failuresBefore = memory.failures
     const setupTimeoutMs = backoffMs(
@@ -50,7 +50,7 @@ export class Connector {
     try {
       const connection = await Connection.open(
         address,
-        { clientId, requestTimeoutMs, setupTimeoutMs, dial, clock, brokerName, log },
+        { clientId, requestTimeoutMs, setupTimeoutMs, dial, clock, brokerName, log, watch },
         signal,
       )
       if (connection.state.kind === 'closed') throw connection.state.cause

@@ -55,6 +55,7 @@ export class ControlLink {
     build: (version: number) => Request,
     timeoutMs: number,
   ): Promise<Response> {
+    const { watch } = this.#home.options
     return new Promise((resolve, reject) => {
       let again = false
       const waiting: Waiting = {
@@ -63,13 +64,14 @@ export class ControlLink {
           const version = connection.versionFor(api)
           const request = build(version)
           this.#flying++
-          connection.exchange(
+          const sentBytes = connection.exchange(
             api,
             request,
             { version, timeoutMs, expectsAnswer: true },
             {
-              onAnswer: (response) => {
+              onAnswer: (response, bytes) => {
                 this.#flying--
+                watch?.controlAnswered(bytes)
                 resolve(response)
               },
               // Not one byte went out: the broker had hung up before, most likely on a connection long unused. Asking once more, on
@@ -84,6 +86,7 @@ export class ControlLink {
               },
             },
           )
+          if (sentBytes > 0) watch?.controlSent(sentBytes)
         },
       }
       this.#enqueue(waiting)

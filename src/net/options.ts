@@ -13,7 +13,14 @@ export interface BrokerAddress extends Address {
 
 export type BrokerAddressMapper = (host: string, port: number, nodeId: number) => { host: string; port: number }
 
-export interface ConnectionWatch {
+/** Requests other than Produce, which the sender counts itself: it knows the broker and the records. */
+export interface RequestWatch {
+  /** @param bytes on the wire */
+  controlSent(bytes: number): void
+  controlAnswered(bytes: number): void
+}
+
+export interface ConnectionWatch extends RequestWatch {
   /** The handshake is over. */
   connectionOpened(): void
   /** One that was opened has ended, whoever ended it. */

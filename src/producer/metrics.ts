@@ -134,6 +134,20 @@ export class Metrics {
     broker.bytesIn.add(bytes)
   }
 
+  /** A request that is not Produce: the handshake, metadata, a producer id. */
+  controlSent(bytes: number): void {
+    const all = this.#all.at(this.#window())
+    all.requestSize.add(bytes)
+    all.requests.add(1)
+    all.bytesOut.add(bytes)
+  }
+
+  controlAnswered(bytes: number): void {
+    const all = this.#all.at(this.#window())
+    all.responses.add(1)
+    all.bytesIn.add(bytes)
+  }
+
   connectionOpened(): void {
     this.#all.at(this.#window()).connectionsOpened.add(1)
   }

@@ -183,7 +183,7 @@ export class Taking {
   /**
    * The record settles with this error, from a later turn. Its generation counts it already.
    *
-   * @param topic for the metrics; an error that many records share does not know it
+   * @param topic for the metrics; an error that many records share does not know it, and what cannot be a topic gets no entry
    */
   refuse(
     kind: SlotKind,
@@ -191,7 +191,7 @@ export class Taking {
     second: unknown,
     error: KafkaError,
     generation: Generation,
-    topic = error.topic ?? '',
+    topic = error.code === 'INVALID_TOPIC_EXCEPTION' ? '' : (error.topic ?? ''),
   ): void {
     const { log, metrics, settleQueue } = this.#core
     metrics.recordsFailed(topic, 1)
