@@ -85,7 +85,6 @@ export class Fate {
     )
     if (batch.state === 'ghost') this.#landGhost(partition, batch)
     else {
-      // With an older batch still to be repeated nothing new may leave: the leader would remember five newer ones, and not that one.
       if (outcome.kind === 'delivered' && isOldest) this.#proved(partition, batch, now)
       this.#carryOut(partition, batch, outcome, answer, where, now)
     }
@@ -133,9 +132,15 @@ export class Fate {
     }
   }
 
-  #proved({ sequences }: Partition, batch: Batch, now: number): void {
-    if (batch.identity === sequences.identity && batch.epoch === sequences.epoch && !sequences.isRebasing)
-      sequences.prove(now)
+  /**
+   * The leader has accepted the oldest batch. As long as an older one, or any unclear one, is still to be repeated, nothing new may
+   * leave nevertheless: a leader that has stored five newer ones has forgotten that one, and would answer as if it had never come.
+   */
+  #proved({ sequences, ready, flying }: Partition, batch: Batch, now: number): void {
+    if (batch.identity !== sequences.identity || batch.epoch !== sequences.epoch || sequences.isRebasing) return
+    const isUnclear = (other: Batch): boolean => other.isUnclear
+    if (!sequences.isProven && (flying.some(isUnclear) || ready.some(isUnclear))) return
+    sequences.prove(now)
   }
 
   #retry(

@@ -82,6 +82,23 @@ describe('five in flight, one refused for the moment', () => {
     await stage.finish()
   })
 
+  test('nor before any other that may be in the log: those are repeated one by one', async () => {
+    const stage = await proven()
+    const [a, b, c] = await stage.fly('a', 'b', 'c')
+    const before = stage.lane1.requests.length
+    a!.request.refuse(TIMED_OUT)
+    b!.request.refuse(TIMED_OUT)
+    c!.request.answer([{ baseOffset: 3 }])
+    stage.send({ value: 'new' })
+    await stage.pass(BACKOFF_MS)
+    stage.lane1.newest.answer([{ baseOffset: 1 }])
+    await stage.pass(10)
+    expect(stage.wire(before)).toEqual(['epoch 0 sequence 1: a', 'epoch 0 sequence 2: b'])
+    stage.lane1.newest.answer([{ baseOffset: 2 }])
+    await stage.settle()
+    expect(stage.wire(before + 2)).toEqual(['epoch 0 sequence 4: new'])
+  })
+
   test('a back-off doubles with each attempt of the batch', async () => {
     const stage = await proven()
     await stage.fly('a')

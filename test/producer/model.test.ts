@@ -32,6 +32,7 @@ describe('with idempotence, whatever happens to requests, connections and leader
 
   const variants: Readonly<Record<string, ModelOptions>> = {
     'when half of all batches meet a fault': { faults: 0.5 },
+    'for long, with many faults': { steps: 1_500, faults: 0.3 },
     'when brokers make no faults, and connections and leaders do': { faults: 0 },
     'when epochs run out': { firstEpoch: 32_765 },
     'with one request in flight': { producer: { maxInFlightRequestsPerConnection: 1 } },
