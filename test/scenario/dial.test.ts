@@ -101,7 +101,7 @@ describe('dial', () => {
     expect(await stage.producer(cluster, { dial }).send({ topic: 'orders', value: 'v' })).toMatchObject({ offset: 0 })
     const never = stage.producer(cluster, {
       dial: () => Promise.reject(new Error('the tunnel is not up')),
-      maxBlockMs: 60,
+      maxBlockMs: 400,
     })
     expect((await failureOf(never.connect())).message).toContain('the tunnel is not up')
   })
@@ -116,7 +116,7 @@ describe('dial', () => {
       () => Promise.resolve(undefined),
     ]
     for (const dial of wrong) {
-      const producer = stage.producer(cluster, { dial: dial as Dial, maxBlockMs: 60 })
+      const producer = stage.producer(cluster, { dial: dial as Dial, maxBlockMs: 400 })
       expect(await failureOf(producer.connect())).toMatchObject({ name: 'ConnectionError' })
     }
   })

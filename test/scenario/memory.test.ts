@@ -48,7 +48,7 @@ describe('bufferMemory', () => {
       brokers: 2,
       topics: { orders: 4, tiny: { partitions: 1, maxMessageBytes: 500 } },
     })
-    const producer = stage.producer(cluster, { batchSize: 2000, requestTimeoutMs: 80, deliveryTimeoutMs: 400 })
+    const producer = stage.producer(cluster, { batchSize: 2000, requestTimeoutMs: 200, deliveryTimeoutMs: 1000 })
     const whole = producer.metrics().bufferAvailableBytes
     expect(whole).toBe(producer.metrics().bufferTotalBytes)
     cluster.on('Produce', { topic: 'orders', partition: 0, nth: 2 }).error('INVALID_RECORD')
@@ -70,7 +70,7 @@ describe('bufferMemory', () => {
 
   test('comes back when records expire in the queue and in flight', async () => {
     const cluster = await stage.cluster({ topics: { orders: 2 } })
-    const producer = stage.producer(cluster, { requestTimeoutMs: 40, deliveryTimeoutMs: 100 })
+    const producer = stage.producer(cluster, { requestTimeoutMs: 200, deliveryTimeoutMs: 500 })
     cluster.setLeader('orders', 1, -1)
     cluster.on('Produce', { times: Number.POSITIVE_INFINITY }).swallow()
     await Promise.all(
@@ -92,7 +92,7 @@ describe('bufferMemory', () => {
 
   test('takes records of unknown topics into account', async () => {
     const cluster = await stage.cluster({ topics: {} })
-    const producer = stage.producer(cluster, { batchSize: 4096, bufferMemory: 16_384, maxBlockMs: 100 })
+    const producer = stage.producer(cluster, { batchSize: 4096, bufferMemory: 16_384, maxBlockMs: 400 })
     const values = numbered('v', 10).map((name) => name.padEnd(3000, '.'))
     const codes: string[] = []
     for (const value of values) producer.enqueue({ topic: 'missing', value }, (error) => codes.push(error!.code))

@@ -37,7 +37,7 @@ describe('partitionsFor', () => {
 
   test('does not create it with allowAutoTopicCreation: false', async () => {
     const cluster = await stage.cluster({ autoCreatePartitions: 3 })
-    const producer = stage.producer(cluster, { allowAutoTopicCreation: false, maxBlockMs: 50 })
+    const producer = stage.producer(cluster, { allowAutoTopicCreation: false, maxBlockMs: 500 })
     expect(await failureOf(producer.partitionsFor('fresh'))).toMatchObject({ code: 'UNKNOWN_TOPIC_OR_PARTITION' })
     expect(cluster.topics.find('fresh')).toBeUndefined()
     expect(cluster.seen('Metadata').every((request) => !request.request.allowAutoTopicCreation)).toBe(true)
@@ -45,7 +45,7 @@ describe('partitionsFor', () => {
 
   test('waits up to maxBlockMs, says so and suggests near names', async () => {
     const cluster = await stage.cluster({ topics: { orders: 1, payments: 1 } })
-    const error = await failureOf(stage.producer(cluster, { maxBlockMs: 50 }).partitionsFor('ordres'))
+    const error = await failureOf(stage.producer(cluster, { maxBlockMs: 500 }).partitionsFor('ordres'))
     expect(error).toMatchObject({ code: 'UNKNOWN_TOPIC_OR_PARTITION', topic: 'ordres', retriable: true })
     expect(error.message).toMatch(/waited \d+ ms.*maxBlockMs/)
     expect(error.hint).toContain('orders')
@@ -55,7 +55,7 @@ describe('partitionsFor', () => {
   test('says that no broker answered when none did', async () => {
     const cluster = await stage.cluster()
     await cluster.stopBroker(1)
-    const error = await failureOf(stage.producer(cluster, { maxBlockMs: 50 }).partitionsFor('orders'))
+    const error = await failureOf(stage.producer(cluster, { maxBlockMs: 500 }).partitionsFor('orders'))
     expect(error.code).toBe('METADATA_TIMEOUT')
     expect(error.message).toContain('orders')
     expect(error.message).toContain(cluster.address(1))

@@ -146,7 +146,7 @@ describe('partitions', () => {
 
   test('one that the topic does not have fails after maxBlockMs, and says how many there are', async () => {
     const cluster = await stage.cluster({ topics: { orders: 3 } })
-    const producer = stage.producer(cluster, { maxBlockMs: 60 })
+    const producer = stage.producer(cluster, { maxBlockMs: 400 })
     const error = await failureOf(producer.send({ topic: 'orders', partition: 3, value: 'v' }))
     expect(error).toMatchObject({
       name: 'RecordError',

@@ -173,7 +173,7 @@ describe('when there is no room', () => {
     const cluster = await stage.cluster()
     const gate = deferred()
     cluster.on('Produce', { times: Number.POSITIVE_INFINITY }).delay(gate.promise)
-    const producer = stage.producer(cluster, { ...tight, maxBlockMs: 50 })
+    const producer = stage.producer(cluster, { ...tight, maxBlockMs: 500 })
     await producer.partitionsFor('orders')
     const fills = [
       producer.send({ topic: 'orders', value: large('a') }),

@@ -74,7 +74,7 @@ describe('nobody listening', () => {
 describe('a topic that does not exist', () => {
   test('is waited for up to maxBlockMs; then send says so and suggests near names', async () => {
     const cluster = await stage.cluster({ topics: { orders: 1, 'orders-v2': 1, payments: 1 } })
-    const producer = stage.producer(cluster, { maxBlockMs: 100 })
+    const producer = stage.producer(cluster, { maxBlockMs: 400 })
     const error = await failureOf(producer.send({ topic: 'ordres', value: 'v' }))
     expect(error).toMatchObject({
       code: 'UNKNOWN_TOPIC_OR_PARTITION',

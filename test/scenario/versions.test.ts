@@ -94,7 +94,7 @@ describe('a broker that', () => {
 
   test('is too old is named, with what both sides speak', async () => {
     const cluster = await stage.cluster({ topics: { orders: 1 }, versions: { Produce: 2 } })
-    const producer = stage.producer(cluster, { requestTimeoutMs: 100, deliveryTimeoutMs: 300 })
+    const producer = stage.producer(cluster, { requestTimeoutMs: 300, deliveryTimeoutMs: 900 })
     const error = await failureOf(producer.send({ topic: 'orders', value: 'v' }))
     const story = `${error.code} ${error.message} ${String(error.cause)}`
     expect(story).toContain('UNSUPPORTED_VERSION')
@@ -104,7 +104,7 @@ describe('a broker that', () => {
 
   test('has no InitProducerId cannot take an idempotent producer, and takes one without', async () => {
     const cluster = await stage.cluster({ topics: { orders: 1 }, versions: { InitProducerId: null } })
-    const producer = stage.producer(cluster, { requestTimeoutMs: 100, deliveryTimeoutMs: 300 })
+    const producer = stage.producer(cluster, { requestTimeoutMs: 300, deliveryTimeoutMs: 900 })
     const error = await failureOf(producer.send({ topic: 'orders', value: 'v' }))
     expect(`${error.code} ${error.message} ${String(error.cause)}`).toContain('InitProducerId')
     expect(
