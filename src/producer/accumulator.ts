@@ -346,7 +346,8 @@ export class Accumulator {
 
   /** An empty batch beside the queue, for the children of a split; same deadline, generation and region of its own. */
   emptyLike(source: Batch, capacity: number): Batch {
-    const region = this.arena.take(capacity)
+    // Exactly so large: a piece of the arena would be up to four times that, for each of the children.
+    const region = this.arena.takeFromHeap(capacity)
     const child = new Batch(
       'open',
       source.topicName,

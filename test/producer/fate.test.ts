@@ -496,6 +496,16 @@ describe('too large', () => {
     await stage.finish()
   })
 
+  test('they take little more memory than the batch had', async () => {
+    const stage = await proven()
+    const values = Array.from({ length: 55 }, (_, i) => String(i % 10).repeat(1_100))
+    const { request } = await batchOf(stage, ...values)
+    const { arena } = stage.core.accumulator
+    expect(arena.used).toBe(65_536)
+    request.refuse(TOO_LARGE)
+    expect(arena.used).toBeLessThan(1.5 * 65_536)
+  })
+
   test('children keep the timestamps of their records', async () => {
     const stage = await proven()
     for (const timestamp of [5_000, 4_000, 7_000]) stage.send({ value: wide('x'), timestamp })
