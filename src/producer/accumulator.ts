@@ -360,6 +360,8 @@ export class Accumulator {
       source.generation,
     )
     child.partition = source.partition
+    // Its records have been sent before: the metrics count them once.
+    child.lastAttemptAt = source.lastAttemptAt
     this.unsettled.add(child)
     return child
   }

@@ -68,6 +68,8 @@ export class Batch {
   pos: number
   limit: number
   count = 0
+  /** For the metrics. */
+  largestRecordBytes = 0
   readonly slots: Slots
   baseTimestamp = 0
   maxTimestamp = 0
@@ -159,6 +161,7 @@ export class Batch {
     slots.first[index] = first
     slots.second[index] = second
     if (kind === SLOT_PROMISE) this.promiseCount++
+    if (end - this.pos > this.largestRecordBytes) this.largestRecordBytes = end - this.pos
     this.pos = end
     this.count = index + 1
   }
@@ -176,15 +179,10 @@ export class Batch {
     this.slots.moveFrom(source.slots, sourceIndex, index)
     source.goneCount++
     const from = source.region!.buffer
-    this.pos = copyRecord(
-      from,
-      restStart,
-      restEnd,
-      this.region!.buffer,
-      this.pos,
-      timestamp - this.baseTimestamp,
-      index,
-    )
+    const to = this.region!.buffer
+    const end = copyRecord(from, restStart, restEnd, to, this.pos, timestamp - this.baseTimestamp, index)
+    if (end - this.pos > this.largestRecordBytes) this.largestRecordBytes = end - this.pos
+    this.pos = end
     this.count = index + 1
   }
 

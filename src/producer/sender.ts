@@ -204,8 +204,10 @@ export class Sender {
       batch.seal(crc)
     }
     // Not by `attempts`: one of which not a byte left is taken back.
-    if (batch.lastAttemptAt === 0)
-      metrics.batchDrained(batch.topicName, batch.count, batch.byteLength, now - batch.createdAt)
+    if (batch.lastAttemptAt === 0) {
+      const { topicName, count, byteLength, largestRecordBytes } = batch
+      metrics.batchDrained(topicName, count, byteLength, now - batch.createdAt, byteLength, largestRecordBytes)
+    }
     batch.attempts++
     batch.lastAttemptAt = now
   }

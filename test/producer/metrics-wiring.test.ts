@@ -270,6 +270,33 @@ describe('records', () => {
     expect(producer.metrics().topics['orders']?.recordErrorTotal).toBe(6)
   })
 
+  test('are counted as sent once, although their batch was split or sifted', async () => {
+    const cluster = await stand.cluster({ topics: { split: { partitions: 1, maxMessageBytes: 1_000 }, sifted: 1 } })
+    cluster.on('Produce', { topic: 'sifted' }).recordErrors({ 1: 'too odd' })
+    const producer = stand.producer(cluster)
+    for (let i = 0; i < 20; i++) producer.enqueue({ topic: 'split', value: filler(100) })
+    for (let i = 0; i < 5; i++) producer.enqueue({ topic: 'sifted', value: filler(100) })
+    await stand.settled(producer.flush(), 1_000)
+    expect(producer.metrics()).toMatchObject({
+      recordSendTotal: 25,
+      recordDeliveredTotal: 24,
+      recordErrorTotal: 1,
+      topics: { split: { recordSendTotal: 20 }, sifted: { recordSendTotal: 5, recordErrorTotal: 1 } },
+    })
+  })
+
+  test('are measured: the largest one, and all of them on average', async () => {
+    const cluster = await stand.cluster()
+    const producer = stand.producer(cluster)
+    for (const bytes of [10, 900, 50]) producer.enqueue({ topic: 'orders', value: filler(bytes) })
+    await stand.settled(producer.flush())
+    const { recordSizeMax, recordSizeAvg } = producer.metrics()
+    // Length 2, attributes 1, two deltas of 1, no key 1, length of the value 2, no headers 1.
+    expect(recordSizeMax).toBe(909)
+    // With their share of the 61 bytes of the batch; small ones need a byte each for their two lengths.
+    expect(recordSizeAvg).toBeCloseTo((61 + 909 + 17 + 57) / 3, 5)
+  })
+
   test('that were dropped are counted as dropped and as failed', async () => {
     const producer = stand.producer(null, { ...small, overflow: 'drop-oldest' })
     for (let i = 0; i < 5; i++) producer.enqueue({ topic: 'orders', value: large })
