@@ -2,6 +2,7 @@
 // From: producer.ts (`enqueue` answers with `isAmple`, `ready` waits). To: whoever awaits `ready()`.
 //
 // Ample up to a half; whoever found it full is called back below three eighths, so that a loop does not start and stop with every batch.
+// Unless nothing flies: then what is left cannot leave (its partition has no leader, say), and may not stop the records of others.
 
 import type { KafkaError } from '../errors.ts'
 import type { Core } from './core.ts'
@@ -36,6 +37,10 @@ export class Room {
     return accumulator.arena.used <= bytes && taking.pendingPromises < options.maxPendingRecords && line.isEmpty
   }
 
+  get #isAmpleAgain(): boolean {
+    return this.#isBelow(this.#lowBytes) || (this.isAmple && !this.#core.sender.isFlying)
+  }
+
   /** Resolves at once when there is room. The wait can be taken back with `cancel`. */
   wait(wait: ReadyWait): { cancel(): void } {
     if (this.isAmple) wait.resolve()
@@ -45,7 +50,7 @@ export class Room {
 
   /** Something was settled. */
   look(): void {
-    if (this.#waits.size === 0 || !this.#isBelow(this.#lowBytes)) return
+    if (this.#waits.size === 0 || !this.#isAmpleAgain) return
     const waits = this.#waits
     this.#waits = new Set()
     for (const { resolve } of waits) resolve()

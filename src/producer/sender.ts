@@ -102,6 +102,12 @@ export class Sender {
     return this.#lanes.values()
   }
 
+  /** Whether any request is on its way. */
+  get isFlying(): boolean {
+    for (const { net } of this.#lanes.values()) if (net.flyingCount > 0) return true
+    return false
+  }
+
   /** The partition may have something to send, now or soon. */
   markDue(partition: Partition): void {
     if (partition.hold === 0) partition.lane?.add(partition)

@@ -11,12 +11,13 @@ function roomIn({ bufferMemory = 1_000, maxPendingRecords = 5 } = {}) {
   const arena = { used: 0 }
   const taking = { pendingPromises: 0 }
   const line = { isEmpty: true }
-  const parts = { accumulator: { arena }, taking, line, options: { bufferMemory, maxPendingRecords } }
+  const sender = { isFlying: true }
+  const parts = { accumulator: { arena }, taking, line, sender, options: { bufferMemory, maxPendingRecords } }
   const room = new Room(parts as unknown as Core)
   const told: string[] = []
   const wait = (name: string) =>
     room.wait({ resolve: () => told.push(name), reject: (error: KafkaError) => told.push(`${name}: ${error.code}`) })
-  return { room, arena, taking, line, told, wait }
+  return { room, arena, taking, line, sender, told, wait }
 }
 
 describe('room', () => {
@@ -38,6 +39,19 @@ describe('room', () => {
       expect(told).toEqual([])
     }
     arena.used = 375
+    room.look()
+    expect(told).toEqual(['a'])
+  })
+
+  test('is ample at a half for those who wait when nothing flies: what is left cannot leave', () => {
+    const { room, arena, sender, told, wait } = roomIn()
+    arena.used = 600
+    wait('a')
+    sender.isFlying = false
+    arena.used = 501
+    room.look()
+    expect(told).toEqual([])
+    arena.used = 500
     room.look()
     expect(told).toEqual(['a'])
   })

@@ -35,6 +35,26 @@ describe('ready', () => {
     await producer.flush()
   })
 
+  test('resolves when what is left between the marks cannot leave: a leaderless partition stops no other topic', async () => {
+    const cluster = await stage.cluster({ topics: { orders: 1, stuck: 1 } })
+    cluster.setLeader('stuck', 0, -1)
+    const gate = deferred()
+    cluster.on('Produce').delay(gate.promise)
+    const producer = stage.producer(cluster, { batchSize: 4096, bufferMemory: 40_960 })
+    await Promise.all([producer.partitionsFor('orders'), producer.partitionsFor('stuck')])
+    // 16,384 of 40,960 bytes: above three eighths (15,360), below a half.
+    for (let i = 0; i < 4; i++) expect(producer.enqueue({ topic: 'stuck', value: large })).toBe(true)
+    while (producer.enqueue({ topic: 'orders', value: large }));
+    await cluster.untilSeen('Produce')
+    const ready = producer.ready()
+    expect(await isSettled(ready)).toBe(false)
+    gate.resolve()
+    await ready
+    expect(producer.enqueue({ topic: 'orders', value: 'v' })).toBe(true)
+    cluster.setLeader('stuck', 0, 1)
+    await producer.flush()
+  })
+
   test('rejects with READY_TIMEOUT past its timeoutMs', async () => {
     const { gate, producer } = await pressed()
     const error = await failureOf(producer.ready({ timeoutMs: 20 }))
