@@ -98,6 +98,11 @@ export class Batch {
   freeAttempts = 0
   /** An attempt ended without a definite answer: the batch may be in the log. */
   isUnclear = false
+  /**
+   * It is unclear, and the leader has refused its sequence: the leader has neither this batch nor any behind it, or has one behind it and
+   * has forgotten this one.
+   */
+  isDisowned = false
   lastAttemptAt = 0
   /** Made by splitting a refused batch: it keeps that batch's base timestamp. */
   isSplitChild = false

@@ -281,6 +281,8 @@ export class Core {
       waiter.giveUp(error, 0)
     }
     for (const batch of [...this.accumulator.unsettled]) {
+      // With the end of another one its own may have been decided.
+      if (batch.settlement !== null) continue
       if (batch.generation.number <= upTo) count += batch.count - batch.goneCount
       this.expiry.abandon(batch, error)
     }

@@ -7,12 +7,13 @@
 // Had b2 expired instead while its connection was dead, b3..b5 would be unclear: they are first repeated with their old sequences.
 
 import { backoffMs } from '../backoff.ts'
-import { type ErrorDetails, type KafkaError, kafkaError } from '../errors.ts'
+import type { KafkaError } from '../errors.ts'
 import type { Log } from '../logger.ts'
 import type { BrokerError } from '../protocol/error-codes.ts'
 import { RECORDS_AT } from '../protocol/record-batch.ts'
 import type { Accumulator } from './accumulator.ts'
 import type { Batch } from './batch.ts'
+import { brokerFault, nobodyCanSay, recordFault } from './batch-errors.ts'
 import type { Metrics } from './metrics.ts'
 import type { Answer, Outcome } from './outcome.ts'
 import { decide } from './outcome.ts'
@@ -78,11 +79,13 @@ export class Fate {
         attempts: batch.attempts - batch.freeAttempts,
         isUnclear: batch.isUnclear,
         isOldest,
+        isFollowed: batch.order < partition.sequences.acceptedOrder,
         isIdempotent: this.#options.isIdempotent,
         retries: this.#options.retries,
       },
       answer,
     )
+    if (outcome.kind === 'delivered') this.#accepted(partition, batch, now)
     if (batch.state === 'ghost') this.#landGhost(partition, batch)
     else {
       if (outcome.kind === 'delivered' && isOldest) this.#proved(partition, batch, now)
@@ -101,19 +104,16 @@ export class Fate {
   #carryOut(partition: Partition, batch: Batch, outcome: Outcome, answer: Answer, where: string, now: number): void {
     switch (outcome.kind) {
       case 'delivered':
-        this.#settle(batch, {
-          kind: 'delivered',
-          baseOffset: outcome.baseOffset,
-          logAppendTimeMs: outcome.logAppendTimeMs,
-        })
-        this.#hooks.onDelivered()
-        this.#metrics.recordsDelivered(batch.topicName, batch.count - batch.goneCount, now - batch.createdAt)
+        this.#deliver(batch, outcome.baseOffset, outcome.logAppendTimeMs, now)
         return
       case 'retry':
         this.#retry(partition, batch, outcome, answer, where, now)
         return
       case 'rebase':
         this.#rebase(partition, batch, outcome, answer, where, now)
+        return
+      case 'disown':
+        this.#disown(partition, batch, outcome.error, answer, where, now)
         return
       case 'split':
         this.#log.debug(
@@ -130,6 +130,39 @@ export class Fate {
         this.#refuse(partition, batch, outcome, answer, where, now)
         return
     }
+  }
+
+  #deliver(batch: Batch, baseOffset: number, logAppendTimeMs: number, now: number): void {
+    this.#settle(batch, { kind: 'delivered', baseOffset, logAppendTimeMs })
+    this.#hooks.onDelivered()
+    this.#metrics.recordsDelivered(batch.topicName, batch.count - batch.goneCount, now - batch.createdAt)
+  }
+
+  /** What is accepted follows all that is in front of it: what the leader has disowned is in the log, and it has forgotten where. */
+  #accepted(partition: Partition, batch: Batch, now: number): void {
+    const { sequences } = partition
+    if (batch.identity !== sequences.identity || batch.epoch !== sequences.epoch) return
+    sequences.acceptedOrder = Math.max(sequences.acceptedOrder, batch.order)
+    if (!sequences.isRebasing) return
+    for (const earlier of partition.ready.filter((other) => other.isDisowned && other.order < batch.order)) {
+      partition.remove(earlier)
+      this.#deliver(earlier, -1, -1, now)
+    }
+  }
+
+  /**
+   * The leader has refused the sequence of the oldest batch, which may be in the log. After a restart a leader remembers nothing but the
+   * last batch that it has of us, so it is asked for the unclear ones behind this, one by one: if it knows any of them, it has this one
+   * too; if it knows none, it has none.
+   */
+  #disown(partition: Partition, batch: Batch, error: BrokerError, answer: Answer, where: string, now: number): void {
+    batch.isDisowned = true
+    batch.freeAttempts++
+    batch.lastError = brokerFault(error, batch, answer, where, {})
+    partition.putBack(batch)
+    partition.sequences.startRebase()
+    // Refused where an epoch begins: the next one, sent at once, would fare no better.
+    if (batch.baseSequence === 0) this.#backOff(partition, batch, now)
   }
 
   /**
@@ -152,7 +185,7 @@ export class Fate {
     now: number,
   ): void {
     batch.isUnclear = outcome.isUnclear
-    batch.lastError = this.#brokerFault(outcome.error, batch, answer, where, {})
+    batch.lastError = brokerFault(outcome.error, batch, answer, where, {})
     if (!outcome.isCounted && answer.kind === 'answered') batch.freeAttempts++
     if (outcome.isResealed) batch.isSealed = false
     if (this.#options.isIdempotent) partition.sequences.isProven = false
@@ -189,7 +222,7 @@ export class Fate {
       },
       'the broker expects other sequence numbers: the partition goes on with a new epoch',
     )
-    batch.lastError = this.#brokerFault(error, batch, answer, where, {})
+    batch.lastError = brokerFault(error, batch, answer, where, {})
     partition.putBack(batch)
     if (isProof) {
       for (const waiting of partition.ready) waiting.isUnclear = false
@@ -215,25 +248,10 @@ export class Fate {
       elapsedMs: Math.round(now - batch.createdAt),
       retriable: outcome.error.retriable,
     }
-    const error = this.#brokerFault(outcome.error, batch, answer, where, details)
+    const error = brokerFault(outcome.error, batch, answer, where, details)
     if (outcome.error.refreshMetadata) this.#hooks.onRefreshMetadata(outcome.error.name)
     this.fail(partition, batch, error)
     if (outcome.isFatal) this.#hooks.onFatal(error)
-  }
-
-  #brokerFault(fault: BrokerError, batch: Batch, answer: Answer, where: string, details: ErrorDetails): KafkaError {
-    const place = `${batch.topicName}-${batch.partitionIndex}`
-    if (answer.kind !== 'answered') return noAnswer(batch, answer, place, where, details)
-    const what = batch.count === 1 ? 'the record' : `the batch of ${batch.count} records`
-    const said = answer.recordErrors[0]?.batchIndexErrorMessage || answer.errorMessage || fault.meaning
-    return kafkaError(fault.name, `${where} refused ${what} for ${place}: ${said}`, {
-      topic: batch.topicName,
-      partition: batch.partitionIndex,
-      broker: where,
-      hint: hintFor(fault.name, batch),
-      retriable: fault.retriable,
-      ...details,
-    })
   }
 
   // ── Ends ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -247,7 +265,30 @@ export class Fate {
     partition?.remove(batch)
     this.#metrics.recordsFailed(batch.topicName, batch.count - batch.goneCount)
     this.#settle(batch, { kind: 'failed', error }, isFlying)
-    if (partition !== null && this.#options.isIdempotent && batch.baseSequence !== -1) partition.sequences.startRebase()
+    if (partition === null || !this.#options.isIdempotent || batch.baseSequence === -1) return
+    const { sequences } = partition
+    if (error.persisted !== 'no' && !batch.isDisowned) {
+      sequences.unheardOrder = Math.max(sequences.unheardOrder, batch.order)
+    }
+    sequences.startRebase()
+  }
+
+  /** The leader was asked for all that are unclear, and knew none: it has none, unless one failed before it could be asked for. */
+  #judgeDisowned(partition: Partition): void {
+    for (const batch of partition.ready.filter(({ isDisowned }) => isDisowned)) {
+      const { topicName: topic, partitionIndex, lastError } = batch
+      if (batch.order > partition.sequences.unheardOrder) {
+        batch.isUnclear = false
+        batch.isDisowned = false
+        const fields = { topic, partition: partitionIndex, sequence: batch.baseSequence, err: lastError }
+        this.#log.warn(
+          fields,
+          'the broker has lost track of our sequence numbers: the partition goes on with a new epoch',
+        )
+        continue
+      }
+      this.fail(partition, batch, nobodyCanSay(batch))
+    }
   }
 
   #settle(batch: Batch, settlement: NonNullable<Batch['settlement']>, isStillFlying = false): void {
@@ -261,7 +302,8 @@ export class Fate {
   /** Whatever changed in the partition: it may be ready for the last step of its rebase, or to be drained. */
   afterLanding(partition: Partition): void {
     const { sequences } = partition
-    if (sequences.isRebasing && partition.flying.length === 0 && !partition.ready.some((batch) => batch.isUnclear)) {
+    if (sequences.isRebasing && partition.hasAskedAll) {
+      this.#judgeDisowned(partition)
       const { identity } = sequences
       if (!sequences.finishRebase(partition.ready) && identity !== null) this.#hooks.onEpochsUsedUp(identity)
     }
@@ -308,16 +350,7 @@ export class Fate {
       if (culprits.has(view.index)) {
         const said =
           culprits.get(view.index) ?? (answer.kind === 'answered' ? answer.errorMessage : null) ?? fault.meaning
-        const error = kafkaError(
-          fault.name,
-          `${where} refused this record for ${batch.topicName}-${batch.partitionIndex}: ${said}`,
-          {
-            topic: batch.topicName,
-            partition: batch.partitionIndex,
-            broker: where,
-            attempts: batch.attempts,
-          },
-        )
+        const error = recordFault(fault, batch, said, where)
         this.#failOne(batch, view.index, error)
         return
       }
@@ -367,50 +400,9 @@ export class Fate {
 
 /** No batch that is out (flying or waiting to be repeated) comes before it. A rebase repeats none but the unclear ones. */
 function isOldestOut({ flying, ready, sequences }: Partition, batch: Batch): boolean {
-  const isOut = ({ baseSequence, isUnclear }: Batch): boolean =>
-    baseSequence !== -1 && (isUnclear || !sequences.isRebasing)
+  const isOut = ({ baseSequence, isUnclear, isDisowned }: Batch): boolean =>
+    baseSequence !== -1 && ((isUnclear && !isDisowned) || !sequences.isRebasing)
   for (const other of flying) if (other.order < batch.order) return false
   for (const other of ready) if (other.order < batch.order && isOut(other)) return false
   return true
-}
-
-/** The connection ended, or the answer passed the batch over: the error says so in the connection's own words. */
-function noAnswer(
-  batch: Batch,
-  answer: Exclude<Answer, { kind: 'answered' }>,
-  place: string,
-  where: string,
-  details: ErrorDetails,
-): KafkaError {
-  const cause = answer.kind === 'lost' ? answer.cause : undefined
-  const what = batch.count === 1 ? 'the record' : `the batch of ${batch.count} records`
-  const why = answer.kind === 'missing' ? `${where} answered the request without a word about it` : cause?.message
-  return kafkaError(
-    cause?.code ?? 'NETWORK_EXCEPTION',
-    `no answer for ${what} for ${place}: ${why ?? `${where} went away`}`,
-    {
-      topic: batch.topicName,
-      partition: batch.partitionIndex,
-      broker: where,
-      cause,
-      ...details,
-    },
-  )
-}
-
-function hintFor(name: string, batch: Batch): string | undefined {
-  switch (name) {
-    case 'MESSAGE_TOO_LARGE':
-      return `The record takes ${batch.byteLength} bytes with its batch header; raise max.message.bytes of topic ${batch.topicName}, or send less.`
-    case 'TOPIC_AUTHORIZATION_FAILED':
-      return `Grant Write on topic ${batch.topicName} to this client.`
-    case 'CLUSTER_AUTHORIZATION_FAILED':
-      return 'Grant IdempotentWrite on the cluster, or set enableIdempotence to false.'
-    case 'INVALID_TIMESTAMP':
-      return 'Timestamps are milliseconds since 1970; look at message.timestamp.before.max.ms and .after.max.ms of the topic.'
-    case 'NOT_ENOUGH_REPLICAS':
-      return 'Fewer replicas are in sync than min.insync.replicas asks for with acks all.'
-    default:
-      return undefined
-  }
 }

@@ -43,7 +43,10 @@ export class Leaders {
     for (let index = 0; index < count; index++) {
       const partition = topic.partitions[index] ?? this.#appear(topic, index)
       // A topic that was made again, perhaps while we had forgotten it, has none of our state: one batch at a time until accepted.
-      if ((wasRecreated || isNew) && this.#isIdempotent) partition.sequences.isProven = false
+      if ((wasRecreated || isNew) && this.#isIdempotent) {
+        partition.askAgain()
+        partition.sequences.isProven = false
+      }
       const { leader, leaderEpoch } = metadata.partitions[index]!
       this.#setLeader(partition, leader, leaderEpoch)
     }
@@ -62,6 +65,7 @@ export class Leaders {
   #setLeader(partition: Partition, leader: number, leaderEpoch: number): void {
     const isNewer = leaderEpoch > partition.leaderEpoch
     partition.leaderEpoch = leaderEpoch
+    if (isNewer) partition.askAgain()
     if (leader === -1) {
       partition.hold |= HOLD_LEADER
       partition.lane?.remove(partition)
@@ -92,6 +96,7 @@ export class Leaders {
     partition.lane = partition.nextLane
     partition.nextLane = null
     partition.hold &= ~(HOLD_MOVING | HOLD_BACKOFF)
+    partition.askAgain()
     if (this.#isIdempotent) partition.sequences.isProven = false
     return true
   }

@@ -37,6 +37,8 @@ export interface BatchFacts {
   readonly isUnclear: boolean
   /** No batch of the partition that is still out carries a lower sequence. */
   readonly isOldest: boolean
+  /** A batch behind it has been accepted with the same id and epoch. */
+  readonly isFollowed: boolean
   readonly isIdempotent: boolean
   /** The option: attempts after the first. */
   readonly retries: number
@@ -58,6 +60,8 @@ export type Outcome =
     }
   /** A new epoch, then again. `isProof`: the broker has neither it nor anything behind it. */
   | { readonly kind: 'rebase'; readonly error: BrokerError; readonly isProof: boolean }
+  /** The broker refuses its sequence, and it may be in the log all the same: the next unclear one may tell. */
+  | { readonly kind: 'disown'; readonly error: BrokerError }
   /** More than one record: smaller batches in its place. */
   | { readonly kind: 'split'; readonly error: BrokerError }
   /** Single records are wrong: they fail, the others go again. */
@@ -124,8 +128,11 @@ function afterLoss(batch: BatchFacts, mayBeOnTheWire: boolean): Outcome {
 function afterSequenceError(batch: BatchFacts, error: BrokerError): Outcome {
   if (!batch.isIdempotent) return fail(batch, error, false)
   if (error.name === 'OUT_OF_ORDER_SEQUENCE_NUMBER') {
-    // Behind a batch that is still to arrive this is no news. For the first one it proves that the broker has neither it nor any later.
-    if (batch.isOldest) return { kind: 'rebase', error, isProof: true }
+    // A leader remembers five batches, and after a restart only the last one: what is in the log may be refused as if it had never come.
+    // That cannot be if nothing was accepted behind it: then the broker has neither it nor any later.
+    if (batch.isUnclear && batch.isFollowed) return { kind: 'delivered', baseOffset: -1, logAppendTimeMs: -1 }
+    if (batch.isOldest) return batch.isUnclear ? { kind: 'disown', error } : { kind: 'rebase', error, isProof: true }
+    // Behind a batch that is still to arrive this is no news.
     return { kind: 'retry', error, isUnclear: batch.isUnclear, isCounted: false, waits: false, isResealed: false }
   }
   // The broker has lost (59) or outgrown (47) our state, so it cannot tell any more whether an unclear batch is in the log.

@@ -78,7 +78,17 @@ export class Partition {
   }
 
   #nextUnclear(): Batch | undefined {
-    return this.ready.find((batch) => batch.isUnclear)
+    return this.ready.find((batch) => batch.isUnclear && !batch.isDisowned)
+  }
+
+  /** Nothing flies, and no batch is left whose sequence could still tell what is in the log. */
+  get hasAskedAll(): boolean {
+    return this.flying.length === 0 && this.#nextUnclear() === undefined
+  }
+
+  /** Another leader may remember what this one has refused. */
+  askAgain(): void {
+    for (const batch of this.ready) batch.isDisowned = false
   }
 
   takeOff(batch: Batch): void {

@@ -9,7 +9,7 @@
 // OUT_OF_ORDER for ever. Then the partition **rebases**:
 //   1. nothing new is drained;
 //   2. batches that may be in the log (`isUnclear`) are repeated as they are until they are answered: their old sequence is the only
-//      way to learn whether they are there;
+//      way to learn whether they are there. One that is refused is disowned: only the answers to those behind it tell what that means;
 //   3. once nothing flies and nothing is unclear, the partition goes to epoch + 1 and sequence 0, and what is left is sealed again.
 // The new epoch fences whatever of the old one is still on its way to the broker (KIP-360; the epoch is raised here, without a request).
 
@@ -45,6 +45,10 @@ export class Sequences {
   isProven: boolean
   #provenAt = 0
   isRebasing = false
+  /** The `order` of the newest batch that was accepted with the present id and epoch; -1: none. */
+  acceptedOrder = -1
+  /** The `order` of the newest batch that failed, may be in the log, and cannot be asked for any more; -1: none. */
+  unheardOrder = -1
 
   /** Without idempotence nothing is ever numbered, and nothing has to be proven. */
   constructor(isIdempotent: boolean) {
@@ -56,6 +60,8 @@ export class Sequences {
     this.identity = identity
     this.epoch = identity.firstEpoch
     this.nextSequence = 0
+    this.acceptedOrder = -1
+    this.unheardOrder = -1
     this.isProven = false
   }
 
@@ -93,6 +99,8 @@ export class Sequences {
     this.isRebasing = false
     this.isProven = false
     this.nextSequence = 0
+    this.acceptedOrder = -1
+    this.unheardOrder = -1
     for (const batch of waiting) {
       batch.identity = null
       batch.epoch = -1

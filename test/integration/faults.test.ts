@@ -5,7 +5,8 @@ import { describe, expect, test } from 'vitest'
 import { kafkaError } from '../../src/errors.ts'
 import type { RecordMetadata } from '../../src/index.ts'
 import { pythonAvailability } from '../support/clients/python.ts'
-import { numberedValue, pythonProduce } from '../support/clients/python-client.ts'
+import { numberedValue, pythonConsume, pythonProduce } from '../support/clients/python-client.ts'
+import { mutedDial } from '../support/integration/muted-dial.ts'
 import { NO_FAULTS, NumberedStream } from '../support/integration/numbered-stream.ts'
 import { useStage } from '../support/integration/stage.ts'
 import { describeEachKafka } from '../support/kafka/describe-kafka.ts'
@@ -181,6 +182,29 @@ describeEachKafka(['4.4'], (kafka) => {
       expect(producer.metrics().recordRetryTotal).toBeGreaterThan(0)
       expect(await stream.compareWithLog(cluster.bootstrapServers)).toEqual(NO_FAULTS)
     })
+
+    test.each(['stop', 'kill'] as const)(
+      'stores five batches, loses their answers, restarts (%s) and remembers the last alone: each is in the log once',
+      async (end) => {
+        const { cluster } = kafka
+        const topic = await cluster.newTopic(1)
+        const network = mutedDial()
+        const producer = stage.producer({ dial: network.dial, batchSize: 1 })
+        await producer.send({ topic, value: 'first' })
+        network.isMuted = true
+        const values = ['a', 'b', 'c', 'd', 'e']
+        const sent = values.map((value) => producer.send({ topic, value }))
+        await until('all are stored', WAIT, async () => (await cluster.endOffsets(topic))[0] === 6 || undefined)
+        await cluster[end](nodeId)
+        network.isMuted = false
+        await cluster.start(nodeId)
+        // It answers the first four as if they had never come.
+        expect((await Promise.all(sent)).map(({ offset }) => offset)).toEqual([-1, -1, -1, -1, 5])
+        expect(await producer.send({ topic, value: 'last' })).toMatchObject({ offset: 6 })
+        const stored = await pythonConsume(cluster.bootstrapServers, topic)
+        expect(stored.map(({ value }) => `${value}`)).toEqual(['first', ...values, 'last'])
+      },
+    )
 
     test('hangs for longer than deliveryTimeoutMs: what fails says truly whether it can be in the log', async () => {
       const { cluster } = kafka

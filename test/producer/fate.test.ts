@@ -283,7 +283,7 @@ describe('rebase: a sequence that was used will never arrive', () => {
     await stage.finish()
   })
 
-  test('out of order for the oldest of them proves that none of them is in the log', async () => {
+  test('out of order for each of them, oldest first, proves that none of them is in the log', async () => {
     const stage = await proven({ producer: { deliveryTimeoutMs: 40_000, requestTimeoutMs: 5_000 } })
     await stage.fly('a')
     await stage.pass(1_000)
@@ -296,12 +296,80 @@ describe('rebase: a sequence that was used will never arrive', () => {
     expect(stage.wire(before)).toEqual(['epoch 0 sequence 2: b'])
     stage.lane1.newest.refuse(OUT_OF_ORDER)
     await stage.settle()
-    expect(stage.wire(before + 1)).toEqual(['epoch 1 sequence 0: b'])
+    // A leader that has restarted remembers its last batch alone, which may be this one.
+    expect(stage.wire(before + 1)).toEqual(['epoch 0 sequence 3: c'])
+    stage.lane1.newest.refuse(OUT_OF_ORDER)
+    await stage.settle()
+    expect(stage.wire(before + 2)).toEqual(['epoch 1 sequence 0: b'])
     stage.lane1.newest.answer([{ baseOffset: 1 }])
     await stage.settle()
-    expect(stage.wire(before + 2)).toEqual(['epoch 1 sequence 1: c'])
+    expect(stage.wire(before + 3)).toEqual(['epoch 1 sequence 1: c'])
     await stage.finish()
     expect([b!.sent.settledCount, c!.sent.settledCount]).toEqual([1, 1])
+  })
+
+  test('a leader that knows one of them has all in front of it, though it refuses them as out of order', async () => {
+    const stage = await proven()
+    const [b, c, d, e] = await stage.fly('b', 'c', 'd', 'e')
+    stage.lane1.drop()
+    await stage.pass(BACKOFF_MS)
+    const before = stage.lane1.requests.length
+    stage.lane1.open()
+    for (const answer of [OUT_OF_ORDER, OUT_OF_ORDER, 0, 0]) {
+      await stage.settle()
+      if (answer === 0) stage.lane1.newest.answer([{ baseOffset: 70 }])
+      else stage.lane1.newest.refuse(answer)
+    }
+    await stage.finish()
+    expect(stage.wire(before)).toEqual([
+      'epoch 0 sequence 1: b',
+      'epoch 0 sequence 2: c',
+      'epoch 0 sequence 3: d',
+      'epoch 0 sequence 4: e',
+    ])
+    // Where they are is forgotten.
+    expect([b, c, d, e].map((each) => each!.sent.metadata?.offset)).toEqual([-1, -1, 70, 70])
+  })
+
+  test('another leader is asked about all of them again', async () => {
+    const stage = await proven()
+    const [b, c] = await stage.fly('b', 'c')
+    stage.lane1.drop()
+    await stage.pass(BACKOFF_MS)
+    stage.lane1.open()
+    await stage.settle()
+    stage.lane1.newest.refuse(OUT_OF_ORDER)
+    await stage.settle()
+    stage.describe('topic', [{ leader: 2, epoch: 5 }])
+    stage.lane1.drop()
+    await stage.pass(BACKOFF_MS)
+    const lane2 = stage.lane(2)
+    lane2.open()
+    await stage.settle()
+    expect(lane2.newest.only.batch.baseSequence).toBe(1)
+    lane2.newest.answer([{ baseOffset: 1 }])
+    await stage.settle()
+    expect(lane2.newest.only.batch.baseSequence).toBe(2)
+    lane2.newest.answer([{ baseOffset: 2 }])
+    await stage.finish()
+    expect([b, c].map((each) => each!.sent.metadata?.offset)).toEqual([1, 2])
+  })
+
+  test('those that were refused are not sent anew when the last of them fails before it could tell', async () => {
+    const stage = await proven()
+    const [b, c] = await stage.fly('b', 'c')
+    stage.lane1.drop()
+    await stage.pass(BACKOFF_MS)
+    const before = stage.lane1.requests.length
+    stage.lane1.open()
+    await stage.settle()
+    stage.lane1.newest.refuse(OUT_OF_ORDER)
+    await stage.settle()
+    stage.lane1.newest.refuse(TOPIC_AUTHORIZATION_FAILED)
+    await stage.finish()
+    expect(stage.wire(before)).toEqual(['epoch 0 sequence 1: b', 'epoch 0 sequence 2: c'])
+    expect(b!.sent.error).toMatchObject({ code: 'OUT_OF_ORDER_SEQUENCE_NUMBER', persisted: 'possibly' })
+    expect(c!.sent.error).toMatchObject({ code: 'TOPIC_AUTHORIZATION_FAILED', persisted: 'possibly' })
   })
 
   test('an unclear batch behind one that is surely absent is not repeated for ever', async () => {

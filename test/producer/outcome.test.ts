@@ -124,6 +124,7 @@ const facts = (changes: Partial<BatchFacts> = {}): BatchFacts => ({
   attempts: 1,
   isUnclear: false,
   isOldest: true,
+  isFollowed: false,
   isIdempotent: true,
   retries: 2_147_483_647,
   ...changes,
@@ -166,7 +167,8 @@ function told(outcome: Outcome): string {
 }
 
 /** The cases of every row, each with what must become of it. */
-function expected(row: Row, { isUnclear, isIdempotent, isOldest, attempts, retries, count }: BatchFacts, code: number) {
+function expected(row: Row, batch: BatchFacts, code: number) {
+  const { isUnclear, isIdempotent, isOldest, isFollowed, attempts, retries, count } = batch
   const persisted = (isAmbiguous: boolean): string => `persisted ${isUnclear || isAmbiguous ? 'possibly' : 'no'}`
   const retry = (isAmbiguous: boolean, mark = ''): string =>
     attempts > retries
@@ -193,8 +195,11 @@ function expected(row: Row, { isUnclear, isIdempotent, isOldest, attempts, retri
       return count > 1 && !isUnclear ? 'split' : `fail: ${persisted(false)}`
     case 'sequences':
       if (!isIdempotent) return `fail: ${persisted(false)}`
-      // For the oldest batch 45 proves that the broker has neither it nor any later; 47 and 59 prove nothing about the log.
-      if (code === 45) return isOldest ? 'rebase, proof' : `retry: ${isUnclear ? 'unclear' : 'absent'}, free, at once`
+      // For the oldest batch 45 proves that the broker has neither it nor any later, unless the broker may have forgotten it; 47 and 59
+      // prove nothing about the log.
+      if (code === 45 && isUnclear && isFollowed) return 'delivered at -1'
+      if (code === 45 && isOldest) return isUnclear ? 'disown' : 'rebase, proof'
+      if (code === 45) return `retry: ${isUnclear ? 'unclear' : 'absent'}, free, at once`
       return isUnclear ? 'fail: persisted possibly' : 'rebase'
   }
 }
@@ -215,7 +220,11 @@ describe('the table of broker errors', () => {
   const cases = yesNo.flatMap((isIdempotent) =>
     yesNo.flatMap((isUnclear) =>
       yesNo.flatMap((isOldest) =>
-        [1, 3].flatMap((count) => attempts.map((each) => facts({ isIdempotent, isUnclear, isOldest, count, ...each }))),
+        yesNo.flatMap((isFollowed) =>
+          [1, 3].flatMap((count) =>
+            attempts.map((each) => facts({ isIdempotent, isUnclear, isOldest, isFollowed, count, ...each })),
+          ),
+        ),
       ),
     ),
   )

@@ -43,6 +43,28 @@ describe('an answer that is lost after the append', () => {
     expect(cluster.values('orders', 0)).toEqual(['first', ...values])
   })
 
+  test('with four more gives no duplicate from a broker that has restarted since, and remembers the last batch alone', async () => {
+    const cluster = await stage.cluster()
+    const producer = stage.producer(cluster, smallBatches)
+    await producer.send({ topic: 'orders', value: 'first' })
+    cluster.on('Produce', { times: 4 }).rewrite(() => new Uint8Array(0))
+    const fifth = cluster.on('Produce', { nth: 5 }).appendThenDrop()
+    const values = padded('v', 40)
+    const sent = values.map((value) => producer.send({ topic: 'orders', value }))
+    await fifth.hit
+    const stored = cluster.count('orders')
+    cluster.topics.partition('orders', 0).log.producers.rememberLastOnly()
+    stage.expectedViolations.push('is next, and never came')
+    const offsets = (await Promise.all(sent)).map(({ offset }) => offset)
+    expect(cluster.values('orders', 0)).toEqual(['first', ...values])
+    // Where the other four are it has forgotten.
+    const known = values.map((_, index) => index + 1)
+    const firstKnown = offsets.indexOf(known.find((offset, index) => offsets[index] === offset)!)
+    expect(offsets).toEqual([...Array(firstKnown).fill(-1), ...known.slice(firstKnown)])
+    expect(firstKnown).toBeGreaterThan(0)
+    expect(firstKnown).toBeLessThan(stored)
+  })
+
   test('again and again gives no duplicate', async () => {
     const cluster = await stage.cluster()
     cluster.on('Produce', { times: 5 }).appendThenDrop()

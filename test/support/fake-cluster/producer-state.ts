@@ -79,6 +79,11 @@ export class ProducerState {
     if (entry.batches.length > BATCHES_REMEMBERED) entry.batches.shift()
   }
 
+  /** As after a restart: what Kafka writes down of a producer, and reads again, is its last batch alone. */
+  rememberLastOnly(): void {
+    for (const entry of this.#entries.values()) entry.batches.splice(0, entry.batches.length - 1)
+  }
+
   /** As after `producer.id.expiration.ms`, or when retention took all records. */
   forget(): void {
     this.#entries.clear()

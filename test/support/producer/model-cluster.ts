@@ -72,8 +72,11 @@ export class ModelPartition {
     this.#producers.forget()
   }
 
-  /** Another node leads. What was not committed may be lost: `keep` of those batches are not. */
-  moveTo(leader: number, keep: number): void {
+  /**
+   * Another node leads, or the same one after a restart. What was not committed may be lost: `keep` of those batches are not. A node that
+   * `hasRestarted` remembers the last batch of each producer alone.
+   */
+  moveTo(leader: number, keep: number, hasRestarted: boolean): void {
     this.leader = leader
     this.leaderEpoch++
     this.#log.length = Math.min(this.#log.length, this.#committed + keep)
@@ -83,6 +86,7 @@ export class ModelPartition {
       if (stored.producerId !== '-1') this.#producers.appended(stored, offset)
       offset += stored.recordCount
     }
+    if (hasRestarted) this.#producers.rememberLastOnly()
   }
 
   /** What the leader does with a batch. */

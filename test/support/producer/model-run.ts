@@ -308,7 +308,7 @@ export class ModelRun {
   #moveLeader(): void {
     const { random } = this
     const partition = random.pick(this.partitions)
-    partition.moveTo(random.pick(NODES), random.between(0, 3))
+    partition.moveTo(random.pick(NODES), random.between(0, 3), random.chance(0.5))
     if (random.chance(0.3)) this.#tell(partition.topic)
   }
 
