@@ -104,7 +104,7 @@ export class Batch {
    */
   isDisowned = false
   lastAttemptAt = 0
-  /** Made by splitting a refused batch: it keeps that batch's base timestamp. */
+  /** Made from a refused batch, by splitting it or sifting out its culprits: it keeps that batch's base timestamp. */
   isSplitChild = false
   /** Place in its partition, counting up as batches are opened. The children of a split share its width of 1. */
   order = 0

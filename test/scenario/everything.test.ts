@@ -21,7 +21,7 @@ function randomFrom(seed: number): () => number {
   }
 }
 
-// Only what a real broker can do: it never answers OUT_OF_ORDER_SEQUENCE_NUMBER for a batch that it has, for instance.
+// Only what a broker that was not restarted can do: it never answers OUT_OF_ORDER_SEQUENCE_NUMBER for one of the last five batches it has.
 function sow(cluster: FakeCluster, random: () => number): void {
   const chance = (probability: number) => ({ times: Number.POSITIVE_INFINITY, where: () => random() < probability })
   cluster.on('Produce', chance(0.04)).dropBefore()
